@@ -1,0 +1,143 @@
+#include "host/kv_cache.h"
+
+#include <algorithm>
+
+#include "runtime/base/error.h"
+#include "shaders/common/kv_format.h"
+
+namespace nibble {
+namespace {
+
+BufferView allocate_rows(Device& device, uint64_t rows, uint64_t row_words, const std::string& label) {
+  BufferView view(device.allocate((rows * row_words * 4 + 15) / 16 * 16, label));
+  device.fill(view, 0);
+  return view;
+}
+
+// The pooled rows of an entry: its own window, and where windows overlap the one before.
+CompressorState make_state(Device& device, uint32_t ratio, uint32_t width, const std::string& label) {
+  const bool overlap = ratio == kIndexedRatio;
+  const uint32_t slots = overlap ? 2 * ratio : ratio;
+  const uint32_t columns = overlap ? 2 * width : width;
+  return {.slots = slots, .rows = allocate_rows(device, slots, 2 * columns, label)};
+}
+
+BufferView copy_of(Device& device, const BufferView& view) {
+  std::vector<std::byte> content(view.bytes);
+  device.download(view, content);
+  BufferView copy(device.allocate(view.bytes, view.buffer->label()));
+  device.upload(copy, content);
+  return copy;
+}
+
+}  // namespace
+
+KvFormat::KvFormat(const ModelConfig& config, Numerics numerics, KvRope rope) {
+  const bool plain = numerics == Numerics::kPlain;
+  entry = plain ? 0 : rope == KvRope::kBf16 ? 1 : 2;
+  key = plain ? 0 : 1;
+  entry_words = kv_entry_words(config.head_dim, config.qk_rope_head_dim, entry);
+  key_words = config.index_head_dim == 0 ? 0 : indexer_key_words(config.index_head_dim, key);
+}
+
+KvCache::KvCache(Device& device, const ModelConfig& config, const SessionOptions& options)
+    : device_(&device), format_(config, options.numerics, options.kv_rope) {
+  const uint32_t count = config.num_hidden_layers + (options.mtp ? 1 : 0);
+  for (uint32_t i = 0; i < count; ++i) {
+    const uint32_t ratio = i < config.num_hidden_layers ? config.layer_ratio(i) : config.mtp_ratio();
+    const std::string name = fmt::format("layers.{} kv", i);
+    LayerKv layer{.ratio = ratio, .ring = allocate_rows(device, config.sliding_window, format_.entry_words, name)};
+    Arrays arrays;
+    if (ratio != 0) {
+      const uint64_t rows = std::max(1u, options.context / ratio);
+      // Cut alike: entries are the longer rows.
+      const KvSlabs slabs =
+          plan_kv_slabs(device.info(), rows, uint64_t{format_.entry_words} * 4, options.kv_slab_bytes);
+      arrays.entries = KvArray(device, slabs, uint64_t{format_.entry_words} * 4, name);
+      layer.compressor = make_state(device, ratio, config.head_dim, name);
+      if (ratio == kIndexedRatio) {
+        arrays.keys = KvArray(device, slabs, uint64_t{format_.key_words} * 4, name + " keys");
+        layer.indexer = make_state(device, ratio, config.index_head_dim, name);
+      }
+    }
+    layers_.push_back(std::move(layer));
+    arrays_.push_back(std::move(arrays));
+    bind(i);
+  }
+}
+
+void KvCache::bind(size_t layer) {
+  LayerKv& bound = layers_[layer];
+  if (bound.ratio == 0) return;
+  bound.entries = arrays_[layer].entries.binding();
+  bound.entry_capacity = static_cast<uint32_t>(arrays_[layer].entries.capacity());
+  if (bound.ratio == kIndexedRatio) bound.keys = arrays_[layer].keys.binding();
+}
+
+KvCache KvCache::fork() const {
+  KvCache copy = *this;
+  for (LayerKv& layer : copy.layers_) {
+    layer.ring = copy_of(*device_, layer.ring);
+    for (CompressorState* state : {&layer.compressor, &layer.indexer}) {
+      if (state->slots != 0) state->rows = copy_of(*device_, state->rows);
+    }
+  }
+  return copy;
+}
+
+bool KvCache::prepare(uint32_t position, uint32_t count) {
+  bool changed = false;
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const uint32_t ratio = layers_[i].ratio;
+    if (ratio == 0) continue;
+    const uint64_t begin = position / ratio;
+    const uint64_t end = (uint64_t{position} + count) / ratio;
+    bool layer_changed = arrays_[i].entries.make_writable(begin, end);
+    if (ratio == kIndexedRatio) layer_changed |= arrays_[i].keys.make_writable(begin, end);
+    if (layer_changed) bind(i);
+    changed |= layer_changed;
+  }
+  return changed;
+}
+
+template <typename F>
+void KvCache::for_each_state(F&& f) const {
+  for (const LayerKv& layer : layers_) {
+    f(layer.ring);
+    if (layer.compressor.slots != 0) f(layer.compressor.rows);
+    if (layer.indexer.slots != 0) f(layer.indexer.rows);
+  }
+}
+
+uint64_t KvCache::state_bytes() const {
+  uint64_t bytes = 0;
+  for_each_state([&](const BufferView& view) { bytes += view.bytes; });
+  return bytes;
+}
+
+std::vector<std::byte> KvCache::state() const {
+  std::vector<std::byte> all(state_bytes());
+  uint64_t at = 0;
+  for_each_state([&](const BufferView& view) {
+    device_->download(view, std::span(all).subspan(at, view.bytes));
+    at += view.bytes;
+  });
+  return all;
+}
+
+void KvCache::restore(std::span<const std::byte> state) {
+  check(state.size() == state_bytes(), "a cache state of {} bytes, this cache has {}", state.size(), state_bytes());
+  uint64_t at = 0;
+  for_each_state([&](const BufferView& view) {
+    device_->upload(view, state.subspan(at, view.bytes));
+    at += view.bytes;
+  });
+}
+
+uint64_t KvCache::bytes() const {
+  uint64_t bytes = state_bytes();
+  for (const Arrays& arrays : arrays_) bytes += arrays.entries.bytes() + arrays.keys.bytes();
+  return bytes;
+}
+
+}  // namespace nibble

@@ -1,0 +1,36 @@
+// MappedFile: a read-only memory mapping of one regular file. Movable, unmapped by the destructor; the bytes stay where
+// they are for its whole life, also across moves. Pages are shared with the page cache and read when first touched.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+
+namespace nibble {
+
+class MappedFile {
+ public:
+  // How the bytes will be used next; a hint to the kernel that never fails.
+  enum class Advice { kNormal, kSequential, kRandom, kWillNeed, kDontNeed };
+
+  // Throws kNotFound, kInvalidFile (not a regular file) or kIo. A file that shrinks while it is mapped ends the process
+  // with SIGBUS when the lost bytes are read: nothing may truncate a checkpoint in use.
+  static MappedFile open(const std::string& path);
+
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  ~MappedFile();
+
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+
+  // `range` may be any part of any mapping; it is widened to whole pages.
+  static void advise(std::span<const std::byte> range, Advice advice);
+
+ private:
+  MappedFile(const std::byte* data, size_t size) : data_(data), size_(size) {}
+
+  const std::byte* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+}  // namespace nibble

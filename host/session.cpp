@@ -1,0 +1,331 @@
+#include "host/session.h"
+
+#include <algorithm>
+#include <set>
+
+#include "host/model_identity.h"
+#include "host/model_programs.h"
+#include "host/session_history.h"
+#include "host/session_store.h"
+#include "runtime/base/error.h"
+
+namespace nibble {
+namespace {
+
+class LoadedModel final : public Model {
+ public:
+  LoadedModel(std::shared_ptr<Device> device, std::shared_ptr<const Checkpoint> checkpoint,
+              const LoadProgress& progress)
+      : device_(std::move(device)), checkpoint_(std::move(checkpoint)) {
+    weights_ = place_weights(*device_, load_weights(*checkpoint_, config()), checkpoint_, progress);
+  }
+
+  Device& device() override { return *device_; }
+  const ModelConfig& config() const override { return checkpoint_->config(); }
+  bool has_mtp() const override { return weights_.mtp.has_value(); }
+  uint64_t device_bytes() const override { return weights_.device_bytes; }
+  const DeviceWeights& weights() const { return weights_; }
+
+  // Takes some thousand reads of the checkpoint the first time.
+  const std::string& identity() {
+    if (identity_.empty()) identity_ = model_identity(*checkpoint_);
+    return identity_;
+  }
+
+ private:
+  std::shared_ptr<Device> device_;
+  std::shared_ptr<const Checkpoint> checkpoint_;
+  DeviceWeights weights_;
+  std::string identity_;
+};
+
+// A chunk longer than the context would only take memory.
+SessionOptions clamped(SessionOptions options) {
+  options.chunk = std::min(options.chunk, options.context);
+  return options;
+}
+
+template <typename T>
+std::vector<T> read(Device& device, const BufferView& view, size_t count) {
+  std::vector<T> values(count);
+  device.download(view, std::as_writable_bytes(std::span<T>(values)));
+  return values;
+}
+
+class DeviceSession final : public Session {
+ public:
+  DeviceSession(std::shared_ptr<LoadedModel> model, const SessionOptions& options)
+      : model_(std::move(model)),
+        options_(clamped(options)),
+        kv_(model_->device(), model_->config(), options_),
+        writer_(model_->config()) {}
+
+  // A fork: `kv` is a copy of the original's.
+  DeviceSession(const DeviceSession& original, KvCache kv)
+      : model_(original.model_),
+        options_(original.options_),
+        kv_(std::move(kv)),
+        writer_(model_->config()),
+        history_(original.history_) {}
+
+  void feed(std::span<const uint32_t> tokens, const LogitsSink& sink) override {
+    check_tokens(tokens);
+    if (tokens.size() > 1) take_snapshot();  // where a turn of a conversation begins
+    size_t done = 0;
+    while (done < tokens.size()) {
+      const size_t count = std::min<size_t>(options_.chunk - position() % options_.chunk, tokens.size() - done);
+      const bool last = done + count == tokens.size();
+      run_chunk(tokens.subspan(done, count), options_.all_logits ? count : last ? 1 : 0, sink);
+      if (options_.snapshot_every != 0 && position() >= history_.last_snapshot() + options_.snapshot_every) {
+        take_snapshot();
+      }
+      done += count;
+      if (on_progress) on_progress(static_cast<uint32_t>(done), static_cast<uint32_t>(tokens.size()));
+    }
+  }
+
+  std::vector<DispatchProfile> profile(std::span<const uint32_t> tokens) override {
+    check_tokens(tokens);
+    if (tokens.empty() || tokens.size() > options_.chunk) {
+      fail(ErrorCode::kUsage, "a profile of {} tokens, a chunk has 1 to {}", tokens.size(), options_.chunk);
+    }
+    ModelProgram& program = program_for(tokens);
+    last_step_ = writer_.write(program.layout, tokens, position(), 1);
+    const auto timings = model_->device().time_dispatches(*program.trunk, last_step_);
+    check(timings.size() == program.dispatches.size(), "{} dispatches timed of {}", timings.size(),
+          program.dispatches.size());
+    history_.add_step(tokens);
+    const StepHeader header = read_step_header(last_step_);
+    std::vector<DispatchProfile> profiles;
+    for (size_t i = 0; i < timings.size(); ++i) {
+      const RecordedDispatch& dispatch = program.dispatches[i];
+      const bool counted = dispatch.kernel->cost != nullptr;
+      profiles.push_back({.label = timings[i].label,
+                          .kernel = timings[i].kernel,
+                          .seconds = timings[i].seconds,
+                          .cost = counted ? dispatch.kernel->cost(dispatch.params, header) : Cost{}});
+    }
+    return profiles;
+  }
+
+  void set_mtp_sink(LogitsSink sink) override { mtp_sink_ = std::move(sink); }
+  uint32_t position() const override { return history_.position(); }
+  std::span<const uint32_t> tokens() const override { return history_.tokens(); }
+
+  void rewind(uint32_t target) override {
+    if (target > position()) fail(ErrorCode::kUsage, "rewind to position {} of {}", target, position());
+    refuse_with_mtp("rewind");
+    if (target == position()) return;
+    const SessionHistory::Replay replay = history_.rewind(target);
+    kv_.restore(replay.from == nullptr ? std::vector<std::byte>(kv_.state_bytes()) : replay.from->state);
+    last_.reset();
+    for (const std::vector<uint32_t>& step : replay.steps) run_chunk(step, 0, {});
+  }
+
+  std::unique_ptr<Session> fork() override {
+    refuse_with_mtp("fork");
+    return std::make_unique<DeviceSession>(*this, kv_.fork());
+  }
+
+  void save(const std::string& path, std::string_view note) override {
+    refuse_with_mtp("save");
+    refuse_window_only("save");
+    write_session(path, file_content(note), kv_, history_);
+  }
+
+  // Before anything was fed.
+  void load(const std::string& path, std::string* note) {
+    refuse_with_mtp("load");
+    refuse_window_only("load");
+    history_ = read_session(path, file_content({}), kv_, note);
+  }
+
+  const SessionOptions& options() const override { return options_; }
+  uint64_t kv_bytes() const override { return kv_.bytes(); }
+
+  uint64_t scratch_bytes() const override {
+    uint64_t bytes = 0;
+    for (const auto& [size, program] : programs_) bytes += program->scratch_bytes;
+    return bytes;
+  }
+
+  std::vector<std::string> variants() const override {
+    std::set<std::string> names;
+    for (const auto& [size, program] : programs_) {
+      for (const Program* p : {program->trunk.get(), program->mtp.get()}) {
+        if (p == nullptr) continue;
+        const std::vector<std::string> used = p->variants();
+        names.insert(used.begin(), used.end());
+      }
+    }
+    return {names.begin(), names.end()};
+  }
+
+  std::vector<LayerCapture> capture() override {
+    check(options_.capture && last_ != nullptr, "nothing was captured");
+    const ModelConfig& c = model_->config();
+    Device& device = model_->device();
+    std::vector<LayerCapture> result;
+    for (const CaptureViews& views : last_->captures) {
+      LayerCapture layer{.hidden = read<float>(device, views.hidden, size_t{c.hc_mult} * c.hidden_size),
+                         .experts = read<uint32_t>(device, views.experts, c.num_experts_per_tok),
+                         .expert_weights = read<float>(device, views.expert_weights, c.num_experts_per_tok)};
+      if (views.index_ids.buffer != nullptr) {
+        const std::vector<uint32_t> ids = read<uint32_t>(device, views.index_ids, size_t{c.index_topk} + 1);
+        layer.index_entries.assign(ids.begin() + 1, ids.begin() + 1 + ids.front());
+      }
+      result.push_back(std::move(layer));
+    }
+    return result;
+  }
+
+ private:
+  void check_tokens(std::span<const uint32_t> tokens) const {
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      if (tokens[i] >= model_->config().vocab_size) {
+        fail(ErrorCode::kUsage, "token id {} (number {} of those given) is outside the vocabulary of {}", tokens[i], i,
+             model_->config().vocab_size);
+      }
+    }
+    if (tokens.size() > options_.context - position()) {
+      fail(ErrorCode::kUsage, "context overflow: {} tokens after position {} do not fit a context of {}; raise --ctx",
+           tokens.size(), position(), options_.context);
+    }
+  }
+
+  void refuse_with_mtp(std::string_view what) const {
+    if (options_.mtp) fail(ErrorCode::kUnsupported, "{}: not with the MTP block, which runs one chunk behind", what);
+  }
+
+  // Such a session fills no compressed entries, and its file could not be told from one that does.
+  void refuse_window_only(std::string_view what) const {
+    if (options_.window_only)
+      fail(ErrorCode::kUnsupported, "{}: not for a session that attends to its window only", what);
+  }
+
+  SessionFileContent file_content(std::string_view note) const {
+    return {.model = model_->identity(), .options = options_, .vocab_size = model_->config().vocab_size, .note = note};
+  }
+
+  void take_snapshot() {
+    if (options_.snapshot_every != 0 && !options_.mtp && position() != 0) history_.add_snapshot(kv_.state());
+  }
+
+  // Gives the next tokens their room in the KV cache, and a program: for a chunk as long as the option says, or a
+  // decode step of one. Two programs serve a conversation until the cache grows.
+  ModelProgram& program_for(std::span<const uint32_t> tokens) {
+    if (kv_.prepare(position(), static_cast<uint32_t>(tokens.size()))) programs_.clear();
+    const uint32_t capacity = tokens.size() == 1 ? 1 : options_.chunk;
+    std::shared_ptr<ModelProgram>& program = programs_[capacity];
+    if (program == nullptr) {
+      program = build_program(model_->device(), model_->config(), model_->weights(), kv_, options_, capacity);
+    }
+    last_ = program;
+    return *program;
+  }
+
+  // Feeds one step; gives the logits of its last `wanted` tokens.
+  void run_chunk(std::span<const uint32_t> tokens, size_t wanted, const LogitsSink& sink) {
+    // The MTP block pairs a position with the token after it, so it runs one chunk behind the trunk.
+    if (options_.mtp && last_ != nullptr) run_mtp(tokens.front());
+    ModelProgram& program = program_for(tokens);
+    const auto rows = static_cast<uint32_t>(wanted);
+    last_step_ = writer_.write(program.layout, tokens, position(), rows);
+    Device& device = model_->device();
+    device.wait(device.submit(*program.trunk, last_step_));
+    history_.add_step(tokens);
+    deliver(program.logits, position() - rows, rows, sink);
+  }
+
+  void run_mtp(uint32_t next_token) {
+    const StepLayout& layout = last_->layout;
+    const uint32_t count = last_step_[kStepTokens];
+    for (uint32_t t = 0; t + 1 < count; ++t) last_step_[layout.next_at + t] = last_step_[layout.tokens_at + t + 1];
+    last_step_[layout.next_at + count - 1] = next_token;
+    last_step_[kStepLogits] = 1;
+    last_step_[kStepLogitsFirst] = count - 1;
+    Device& device = model_->device();
+    device.wait(device.submit(*last_->mtp, last_step_));
+    deliver(last_->mtp_logits, position() - 1, 1, mtp_sink_);
+  }
+
+  void deliver(const BufferView& from, uint32_t position, uint32_t rows, const LogitsSink& sink) {
+    if (rows == 0 || !sink) return;
+    const size_t vocab = model_->config().vocab_size;
+    const std::vector<float> logits = read<float>(model_->device(), from, rows * vocab);
+    for (uint32_t i = 0; i < rows; ++i) sink(position + i, std::span<const float>(logits).subspan(i * vocab, vocab));
+  }
+
+  std::shared_ptr<LoadedModel> model_;
+  SessionOptions options_;
+  KvCache kv_;
+  StepWriter writer_;
+  std::map<uint32_t, std::shared_ptr<ModelProgram>> programs_;  // by capacity
+  std::shared_ptr<ModelProgram> last_;                          // the program of the last step
+  std::vector<uint32_t> last_step_;                             // and its words
+  LogitsSink mtp_sink_;
+  SessionHistory history_;
+};
+
+}  // namespace
+
+Numerics numerics_from_name(std::string_view name) {
+  if (name == "plain") return Numerics::kPlain;
+  if (name == "reference") return Numerics::kReference;
+  if (name == "fast") return Numerics::kFast;
+  fail(ErrorCode::kUsage, "unknown numerics '{}'; known: plain, reference, fast", name);
+}
+
+std::string_view name_of(Numerics numerics) {
+  switch (numerics) {
+    case Numerics::kPlain:
+      return "plain";
+    case Numerics::kReference:
+      return "reference";
+    case Numerics::kFast:
+      return "fast";
+  }
+  return "?";
+}
+
+KvRope kv_rope_from_name(std::string_view name) {
+  if (name == "bf16") return KvRope::kBf16;
+  if (name == "f32") return KvRope::kF32;
+  fail(ErrorCode::kUsage, "unknown kv rope format '{}'; known: bf16, f32", name);
+}
+
+std::shared_ptr<Model> Model::load(std::shared_ptr<Device> device, std::shared_ptr<const Checkpoint> checkpoint,
+                                   const LoadProgress& progress) {
+  return std::make_shared<LoadedModel>(std::move(device), std::move(checkpoint), progress);
+}
+
+namespace {
+
+std::unique_ptr<DeviceSession> create_session(std::shared_ptr<Model> model, const SessionOptions& options) {
+  auto loaded = std::dynamic_pointer_cast<LoadedModel>(model);
+  check(loaded != nullptr, "a session needs a model made by Model::load");
+  if (options.chunk == 0 || options.context == 0) fail(ErrorCode::kUsage, "--chunk and --ctx must be at least 1");
+  if (options.mtp && !loaded->has_mtp()) fail(ErrorCode::kUsage, "this checkpoint has no MTP block");
+  return std::make_unique<DeviceSession>(std::move(loaded), options);
+}
+
+}  // namespace
+
+std::unique_ptr<Session> Session::create(std::shared_ptr<Model> model, const SessionOptions& options) {
+  return create_session(std::move(model), options);
+}
+
+std::unique_ptr<Session> Session::load(std::shared_ptr<Model> model, const std::string& path,
+                                       const SessionOptions& options, std::string* note) {
+  std::unique_ptr<DeviceSession> session = create_session(std::move(model), options);
+  session->load(path, note);
+  return session;
+}
+
+std::vector<float> Session::feed(std::span<const uint32_t> tokens) {
+  std::vector<float> result;
+  feed(tokens, [&](uint32_t, std::span<const float> logits) { result.assign(logits.begin(), logits.end()); });
+  return result;
+}
+
+}  // namespace nibble

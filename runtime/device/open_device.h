@@ -1,0 +1,44 @@
+// Finding and opening devices by name.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/device/device.h"
+
+namespace nibble {
+
+struct DeviceOptions {
+  std::vector<std::string> icds;     // --icd FILE: Vulkan driver manifests beside the system's
+  std::vector<std::string> limits;   // --limit key=value
+  std::vector<Capability> disabled;  // --disable subgroups,f16
+  std::filesystem::path cache_dir;   // SPIR-V, pipelines, program binaries; empty = no cache
+  bool validation = false;           // Vulkan validation layers with synchronisation checks; their messages are errors
+  bool shuffle_groups = false;       // debug: run each barrier-free group in random order
+  uint64_t shuffle_seed = 1;         // of that order
+  uint32_t threads = 0;              // cpu backend; 0 = all processors
+  double submit_seconds = 0.2;       // budget of one submission
+  std::string force_variant;         // kernels that have a variant of this name use it
+};
+
+// A device that was found, and why `auto` would not take it ("" if it would).
+struct FoundDevice {
+  DeviceInfo info;
+  std::string not_auto;
+};
+
+// Every device of every backend, in order cpu, vulkan:N, opencl:N. A backend whose loader is missing lists nothing and
+// says why in `problems`. The same driver and device listed twice by one API shows once.
+std::vector<FoundDevice> list_devices(const DeviceOptions& options, std::vector<std::string>* problems = nullptr);
+
+// name: "auto", "cpu", "vulkan:N", "opencl:N", "vulkan@PCI-address", a UUID prefix (at least 4 hex digits), or a
+// substring of the device's name (case-insensitive). Throws kNotFound listing what there is, kUsage when ambiguous.
+std::unique_ptr<Device> open_device(std::string_view name, const DeviceOptions& options);
+
+// The pure part: which of `found` the name means.
+size_t select_device(std::string_view name, const std::vector<FoundDevice>& found);
+
+}  // namespace nibble

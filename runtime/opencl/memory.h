@@ -1,0 +1,45 @@
+// Device memory: buffers, sub-buffers for views, and the account of what is taken.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "runtime/core/buffer.h"
+#include "runtime/core/device_info.h"
+#include "runtime/opencl/cl_api.h"
+
+namespace nibble::opencl {
+
+// Bytes taken of a device. Drivers allocate at first use and then fail where nobody can help, so limits are ours.
+// Shared by the device and its buffers, which may be released later than it.
+struct MemoryAccount {
+  uint64_t limit = 0;
+  std::atomic<uint64_t> taken = 0;
+};
+
+class ClBuffer final : public Buffer {
+ public:
+  // Throws kOutOfMemory.
+  ClBuffer(cl_context context, std::shared_ptr<MemoryAccount> account, uint64_t bytes, std::string label);
+  ~ClBuffer() override;
+
+  cl_mem memory() const { return memory_.get(); }
+  cl_context context() const { return context_; }
+
+ private:
+  cl_context context_;
+  std::shared_ptr<MemoryAccount> account_;
+  uint64_t taken_ = 0;
+  Memory memory_;
+};
+
+// The buffer behind a view; throws kInternal if it is not one of this backend's, or not one of this context's.
+ClBuffer& buffer_of(const BufferView& view);
+ClBuffer& buffer_of(const BufferView& view, cl_context context);
+
+// A sub-buffer that covers the view. Throws kInternal when its offset breaks the device's alignment.
+Memory make_sub_buffer(const BufferView& view, uint32_t offset_alignment);
+
+}  // namespace nibble::opencl

@@ -1,0 +1,53 @@
+// DeviceFacts: everything that a driver says about a device and that nibble's decisions depend on, as plain data, so
+// that the decisions (device_plan.h) can be tested without a driver.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/core/kernel_spec.h"
+#include "runtime/vulkan/api.h"
+
+namespace nibble::vulkan {
+
+struct DeviceFacts {
+  VkPhysicalDeviceProperties properties{};
+  VkPhysicalDeviceMemoryProperties memory{};
+  std::vector<VkQueueFamilyProperties> queue_families;
+  std::vector<std::string> extensions;
+  uint64_t memory_budget = 0;  // of the largest device-local heap; 0 = the driver does not tell
+
+  std::array<uint8_t, VK_UUID_SIZE> device_uuid{};
+  VkDriverId driver_id = VkDriverId{};  // 0 = the driver does not tell
+  std::string driver_name;
+  std::string driver_info;
+  std::string pci_address;
+
+  uint64_t max_allocation = 0;
+  uint32_t subgroup_size = 0;
+  VkShaderStageFlags subgroup_stages = 0;
+  VkSubgroupFeatureFlags subgroup_operations = 0;
+
+  // Features, true only where the device has them.
+  bool int64 = false;
+  bool float16 = false;
+  bool storage8 = false;
+  bool storage16 = false;
+  bool int8_dot = false;
+  bool buffer_address = false;
+  bool subgroup_size_control = false;
+  bool texel_formats = false;  // uniform texel buffers of every ElementType
+
+  bool has_extension(std::string_view name) const;
+};
+
+// The format of a texel buffer whose elements are of that type.
+VkFormat texel_format(ElementType type);
+
+// Asks the driver. The device must have been enumerated from a living instance.
+DeviceFacts read_device_facts(VkPhysicalDevice device);
+
+}  // namespace nibble::vulkan

@@ -1,0 +1,30 @@
+// What hc_pre and hc_head share on the host's processor. Included by one file per instruction set (see lanes_cpu.h).
+#pragma once
+
+#include <cmath>
+
+#include "shaders/common/lanes_cpu.h"
+
+namespace nibble {
+namespace {
+
+// mixes[m] = (x·fn[m])·rsqrt(mean(x²) + eps), m < rows; x [width].
+[[maybe_unused]] inline void hc_mixes(float* mixes, const float* x, const float* fn, size_t width, size_t rows,
+                                      float eps) {
+  const float inverse_rms = 1.0f / std::sqrt(dot_lanes(x, x, width) / static_cast<float>(width) + eps);
+  for (size_t m = 0; m < rows; ++m) mixes[m] = dot_lanes(x, fn + m * width, width) * inverse_rms;
+}
+
+// out = RMSNorm(Σ_j pre[j]·x[j]; norm); x [copies, cols].
+[[maybe_unused]] inline void hc_collapse(float* out, const float* pre, const float* x, const float* norm, size_t copies,
+                                         size_t cols, float eps) {
+  std::memset(out, 0, cols * sizeof(float));
+  for (size_t j = 0; j < copies; ++j) add_scaled(out, pre[j], x + j * cols, cols);
+  const float inverse_rms = 1.0f / std::sqrt(dot_lanes(out, out, cols) / static_cast<float>(cols) + eps);
+  for (size_t d = 0; d < cols; ++d) out[d] = norm[d] * (out[d] * inverse_rms);
+}
+
+[[maybe_unused]] inline float hc_sigmoid(float x) { return 1.0f / (1.0f + std::exp(-x)); }
+
+}  // namespace
+}  // namespace nibble

@@ -1,0 +1,96 @@
+// What kernel specs share: reading variants, common grid dimensions, and building cases for the tests.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "runtime/core/kernel_spec.h"
+
+namespace nibble::spec {
+
+// The variant's constant of that name; throws kInternal if it has none.
+uint32_t constant_of(const Variant& variant, std::string_view name);
+
+// ceil(step[count_at]·scale / tile) for count_at 0 (tokens) or 2 (rows of logits).
+GridDim rows_dim(uint32_t count_at, uint32_t scale, uint32_t tile);
+
+inline uint32_t ceil_div(uint32_t a, uint32_t b) { return (a + b - 1) / b; }
+
+// Rows that a kernel with `count_at` works on.
+uint32_t row_count(const StepHeader& step, uint32_t count_at, uint32_t rows_per_token);
+
+// ---- cases ------------------------------------------------------------------------------------------------------
+
+template <typename T>
+std::vector<std::byte> to_bytes(const std::vector<T>& values) {
+  std::vector<std::byte> bytes(values.size() * sizeof(T));
+  if (!bytes.empty()) std::memcpy(bytes.data(), values.data(), bytes.size());
+  return bytes;
+}
+template <typename T>
+std::vector<T> from_bytes(std::span<const std::byte> bytes) {
+  std::vector<T> values(bytes.size() / sizeof(T));
+  if (!values.empty()) std::memcpy(values.data(), bytes.data(), values.size() * sizeof(T));
+  return values;
+}
+
+// Standard normal values, none of them zero but for a few negative zeros.
+std::vector<float> normal_floats(Rng& rng, size_t count, double sigma = 1);
+std::vector<uint8_t> random_bytes(Rng& rng, size_t count);
+// Activations of the kind (runtime/core/x_kind.h): normal values, for kFp8 rounded as quant_fp8_f32 rounds each block
+// of 128 of a row of `stride`.
+std::vector<float> activations(Rng& rng, size_t rows, size_t stride, uint32_t x_kind);
+// Step words: the header, then `extra`.
+std::vector<uint32_t> step_words(const StepHeader& header, const std::vector<uint32_t>& extra = {});
+// A buffer of `count` 4-byte elements whose content does not matter.
+CaseBinding blank(size_t count);
+
+// Σ_c w_c·x_c in double, with what a kernel's f32 sum may be off by.
+class DotReference {
+ public:
+  // x [cols]; blocks of 128 count from its start.
+  DotReference(std::span<const float> x, uint32_t x_kind, double start = 0);
+  void add(double weight, size_t col);
+  double value() const { return value_; }
+  double magnitude() const { return magnitude_; }  // Σ|w·x|
+  // Eight standard deviations (one output in 10^15 is further off) of two things. Every addition may round by half an
+  // ulp of the sum so far: a sum that one large product dominates stays that large for all the products after it. And
+  // kernels that may round x do so to half a step of an int8 whose range is the largest |x| of a block of 128.
+  double slack() const;
+
+ private:
+  std::span<const float> x_;
+  std::vector<double> steps_;  // per block; 0 for kinds that no kernel may round
+  double value_ = 0;
+  double magnitude_ = 0;
+  double peak_ = 0;  // largest |partial sum|
+  double variance_ = 0;
+  size_t terms_ = 0;
+};
+
+// ---- literal values of the storage formats, for references --------------------------------------------------------
+
+double e4m3(uint8_t code);
+double e2m1(uint32_t code);
+double e8m0(uint8_t code);
+double bf16(uint16_t code);
+
+// Stored matrices as a reference sees them: element (row, col) of `bytes`.
+struct Fp8Matrix {
+  std::span<const std::byte> codes;
+  std::span<const std::byte> scales;  // of the whole matrix
+  uint32_t cols = 0;
+  uint32_t row_begin = 0;
+  double at(uint32_t row, uint32_t col) const;
+};
+struct Fp4Matrix {
+  std::span<const std::byte> codes;
+  std::span<const std::byte> scales;
+  uint32_t cols = 0;
+  double at(uint32_t row, uint32_t col) const;
+};
+
+}  // namespace nibble::spec

@@ -1,0 +1,140 @@
+#include "shaders/hc_pre_f32/hc_pre_f32.h"
+
+#include <cmath>
+
+#include "runtime/core/kernel_table.h"
+#include "shaders/common/hyper_connection_reference.h"
+
+namespace nibble {
+namespace {
+
+using Params = HcPreParams;
+
+Grid grid(std::span<const std::byte>, const Variant&) { return {.x = GridDim::tokens(), .y = {}, .z = {}}; }
+
+CaseData make_case(Rng& rng, const Params& p, const StepHeader& step) {
+  const size_t tokens = step.n_tokens;
+  const size_t rows = size_t{p.copies} * (p.copies + 2);
+  CaseData data = spec::hc_case(rng, {.tokens = tokens, .cols = p.cols, .copies = p.copies, .rows = rows, .scales = 3});
+  data.params = pack_params(p);
+  data.step = spec::step_words(step);
+  data.bindings.push_back(spec::blank(tokens * p.cols));
+  data.bindings.push_back(spec::blank(tokens * p.copies));
+  data.bindings.push_back(spec::blank(tokens * p.copies * p.copies));
+  data.bindings.emplace_back();
+  return data;
+}
+
+std::vector<KernelCase> cases() {
+  const auto add = [](std::string name, Params p, StepHeader step) {
+    p.norm_eps = 1e-6f;
+    p.hc_eps = 1e-6f;
+    return KernelCase{std::move(name), [p, step](Rng& rng) { return make_case(rng, p, step); }};
+  };
+  return {
+      add("4_copies_1_token", {.cols = 4096, .copies = 4, .sinkhorn_iters = 20}, {.n_tokens = 1}),
+      add("2_copies_odd_width", {.cols = 67, .copies = 2, .sinkhorn_iters = 7}, {.n_tokens = 5, .position = 9}),
+      add("3_copies_narrow", {.cols = 13, .copies = 3, .sinkhorn_iters = 2}, {.n_tokens = 2}),
+      add("8_copies", {.cols = 130, .copies = 8, .sinkhorn_iters = 3}, {.n_tokens = 3}),
+      add("1_pass", {.cols = 256, .copies = 4, .sinkhorn_iters = 1}, {.n_tokens = 4}),
+  };
+}
+
+// Rows then columns; the first time the rows' softmax stands for the division.
+void balance(std::vector<double>& comb, size_t n, const Params& p) {
+  const auto eps = double{p.hc_eps};
+  for (size_t j = 0; j < n; ++j) {
+    double sum = 0;
+    for (size_t k = 0; k < n; ++k) sum += std::exp(comb[j * n + k]);
+    for (size_t k = 0; k < n; ++k) comb[j * n + k] = std::exp(comb[j * n + k]) / sum + eps;
+  }
+  for (uint32_t pass = 0; pass < p.sinkhorn_iters; ++pass) {
+    for (size_t j = 0; j < n && pass > 0; ++j) {
+      double sum = 0;
+      for (size_t k = 0; k < n; ++k) sum += comb[j * n + k];
+      for (size_t k = 0; k < n; ++k) comb[j * n + k] /= sum + eps;
+    }
+    for (size_t k = 0; k < n; ++k) {
+      double sum = 0;
+      for (size_t j = 0; j < n; ++j) sum += comb[j * n + k];
+      for (size_t j = 0; j < n; ++j) comb[j * n + k] /= sum + eps;
+    }
+  }
+}
+
+std::vector<Expected> reference(const CaseData& data) {
+  const auto p = unpack_params<Params>(data.params);
+  const size_t n = p.copies;
+  const spec::HcInputs in = spec::hc_inputs(data);
+  Expected x{.binding = 5};
+  Expected post{.binding = 6};
+  Expected comb{.binding = 7};
+  for (size_t t = 0; t < in.streams.size() / (n * p.cols); ++t) {
+    const std::span<const float> streams = std::span(in.streams).subspan(t * n * p.cols, n * p.cols);
+    const std::vector<double> mixes = spec::hc_mixes(streams, in.fn, n * (n + 2), double{p.norm_eps});
+    std::vector<double> pre(n);
+    std::vector<double> matrix(n * n);
+    for (size_t j = 0; j < n; ++j) {
+      pre[j] = spec::sigmoid(mixes[j] * in.scale[0] + in.base[j]) + double{p.hc_eps};
+      post.values.push_back(2 * spec::sigmoid(mixes[n + j] * in.scale[1] + in.base[n + j]));
+    }
+    for (size_t i = 0; i < n * n; ++i) matrix[i] = mixes[2 * n + i] * in.scale[2] + in.base[2 * n + i];
+    balance(matrix, n, p);
+    comb.values.insert(comb.values.end(), matrix.begin(), matrix.end());
+    spec::hc_collapse(x, pre, streams, in.norm, double{p.norm_eps});
+  }
+  return {x, post, comb};
+}
+
+Cost cost(std::span<const std::byte> params, const StepHeader& step) {
+  const auto p = unpack_params<Params>(params);
+  const uint64_t width = uint64_t{p.copies} * p.cols;
+  const uint64_t rows = uint64_t{p.copies} * (p.copies + 2);
+  return {.bytes = 4 * (rows * width + step.n_tokens * (width + p.cols)),
+          .flops = step.n_tokens * width * 2 * (rows + 2)};
+}
+
+}  // namespace
+
+const KernelSpec& kernels::hc_pre_f32() {
+  static const KernelSpec spec = {
+      .name = "hc_pre_f32",
+      .formula =
+          "m = (X·fnᵀ)·rsqrt(mean(X²)+eps); pre, post, comb = split(m); x = RMSNorm(Σ_j pre_j·X_j); "
+          "X [tokens, copies, cols]",
+      .bindings = {{.name = "streams", .shape = "[tokens, copies, cols]"},
+                   {.name = "fn", .shape = "[copies·(copies+2), copies·cols]"},
+                   {.name = "base", .shape = "[copies·(copies+2)]"},
+                   {.name = "scale", .shape = "[3]"},
+                   {.name = "norm", .shape = "[cols]"},
+                   {.name = "x", .access = Access::kWrite, .shape = "[tokens, cols]"},
+                   {.name = "post", .access = Access::kWrite, .shape = "[tokens, copies]"},
+                   {.name = "comb", .access = Access::kWrite, .shape = "[tokens, copies, copies]"},
+                   {.name = "step", .type = ElementType::kU32, .kind = BindingKind::kStep}},
+      .params = {{"cols"}, {"copies"}, {"sinkhorn_iters"}, {"norm_eps", true}, {"hc_eps", true}},
+      .variants = {{.name = "portable",
+                    .text = "hc_pre_f32/hc_pre_f32.kernel",
+                    .workgroup = 128,
+                    .constants = {},
+                    .shared = {{"partial", ElementType::kF32, "8 * WG"}, {"mixes", ElementType::kF32, "96"}},
+                    .requires_ = {}},
+                   {.name = "wide",
+                    .text = "hc_pre_f32/hc_pre_f32.kernel",
+                    .workgroup = 8,
+                    .constants = {},
+                    .shared = {{"partial", ElementType::kF32, "8 * WG"}, {"mixes", ElementType::kF32, "96"}},
+                    .requires_ = {},
+                    .for_wide_cpu = true}},
+      .grid = grid,
+      .cases = cases,
+      .reference = reference,
+      .tolerance = {.eps = 64,
+                    .why = "dot products of up to 16384 f32 (absolute error of a mix about 1e-6 at size 1), exp in a "
+                           "sigmoid (3 ulp + 2 per unit of its argument), then 20 passes of 2.5 ulp divisions that "
+                           "contract errors"},
+      .cost = cost,
+  };
+  return spec;
+}
+
+}  // namespace nibble

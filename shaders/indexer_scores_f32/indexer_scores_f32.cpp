@@ -1,0 +1,188 @@
+#include "shaders/indexer_scores_f32/indexer_scores_f32.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "runtime/core/kernel_table.h"
+#include "shaders/common/kv_entry_reference.h"
+#include "shaders/common/kv_format.h"
+
+namespace nibble {
+namespace {
+
+using Params = IndexerScoresParams;
+
+uint32_t visible_entries(const Params& p, const StepHeader& step, uint32_t t) {
+  return (step.position + t + 1) / p.ratio;
+}
+
+// Tokens [first, end) of the chunk that get scores.
+uint32_t end_token(const Params& p, const StepHeader& step) {
+  return static_cast<uint32_t>(std::min<uint64_t>(step.n_tokens, uint64_t{p.first_token} + p.max_tokens));
+}
+
+Grid grid(std::span<const std::byte> params, const Variant& variant) {
+  const auto p = unpack_params<Params>(params);
+  return {.x = GridDim::visible(p.ratio, spec::constant_of(variant, "ENTRIES")),
+          .y = GridDim::tokens_from(p.first_token, p.max_tokens),
+          .z = {}};
+}
+
+CaseData make_case(Rng& rng, Params p, const StepHeader& step) {
+  p.key_words = indexer_key_words(p.dim, p.format);
+  const size_t rows = size_t{step.n_tokens} * p.heads;
+  const size_t entries = std::max(visible_entries(p, step, step.n_tokens - 1), 1u);
+  CaseData data;
+  data.params = pack_params(p);
+  data.step = spec::step_words(step);
+  data.bindings.push_back({.content = spec::to_bytes(spec::random_keys(rng, rows, p.dim, p.format))});
+  data.bindings.push_back(spec::slabs(spec::random_keys(rng, entries, p.dim, p.format), p.key_words));
+  data.bindings.push_back({.content = spec::to_bytes(spec::normal_floats(rng, rows))});
+  data.bindings.push_back(
+      {.content = spec::to_bytes(spec::normal_floats(rng, size_t{end_token(p, step) - p.first_token} * p.stride))});
+  data.bindings.emplace_back();
+  return data;
+}
+
+std::vector<KernelCase> cases() {
+  const auto add = [](std::string name, Params p, StepHeader step) {
+    return KernelCase{std::move(name), [p, step](Rng& rng) { return make_case(rng, p, step); }};
+  };
+  const auto tile_from = [](uint32_t first_token) {
+    return Params{.heads = 5,
+                  .dim = 64,
+                  .format = kKeyFp4,
+                  .ratio = 4,
+                  .stride = 31,
+                  .g_scale = 0.5f,
+                  .first_token = first_token,
+                  .max_tokens = 4};
+  };
+  return {
+      add("released_shape", {.heads = 64, .dim = 128, .format = kKeyFp4, .ratio = 4, .stride = 90, .g_scale = 0.011f},
+          {.n_tokens = 1, .position = 350}),
+      add("chunk_from_the_start", {.heads = 8, .dim = 64, .format = kKeyFp4, .ratio = 4, .stride = 40, .g_scale = 0.5f},
+          {.n_tokens = 23}),
+      add("odd_heads_narrow", {.heads = 3, .dim = 32, .format = kKeyFp4, .ratio = 4, .stride = 77, .g_scale = -1},
+          {.n_tokens = 5, .position = 299}),
+      add("f32_keys", {.heads = 11, .dim = 128, .format = kKeyF32, .ratio = 4, .stride = 50, .g_scale = 0.25f},
+          {.n_tokens = 4, .position = 130}),
+      add("wide_keys", {.heads = 2, .dim = 256, .format = kKeyFp4, .ratio = 4, .stride = 21, .g_scale = 1},
+          {.n_tokens = 2, .position = 70}),
+      // A million tokens.
+      add("longest_context",
+          {.heads = 2, .dim = 128, .format = kKeyFp4, .ratio = 4, .stride = 262144, .g_scale = 0.25f},
+          {.n_tokens = 1, .position = 1048575}),
+      add("second_tile_of_tokens", tile_from(3), {.n_tokens = 9, .position = 100}),
+      add("last_tile_of_tokens", tile_from(8), {.n_tokens = 9, .position = 100}),
+      add("chunk_of_released_width",
+          {.heads = 35, .dim = 128, .format = kKeyFp4, .ratio = 4, .stride = 330, .g_scale = 0.1f},
+          {.n_tokens = 37, .position = 1280}),
+      add("nothing_visible", {.heads = 4, .dim = 64, .format = kKeyFp4, .ratio = 4, .stride = 3, .g_scale = 1},
+          {.n_tokens = 2}),
+  };
+}
+
+std::vector<Expected> reference(const CaseData& data) {
+  const auto p = unpack_params<Params>(data.params);
+  const StepHeader step = read_step_header(data.step);
+  const auto q = spec::from_bytes<uint32_t>(data.bindings[0].content);
+  const auto keys = spec::from_bytes<uint32_t>(data.bindings[1].content);
+  const auto g = spec::from_bytes<float>(data.bindings[2].content);
+  const auto row_of = [&](const std::vector<uint32_t>& words, size_t row) {
+    return spec::key_values(std::span(words).subspan(row * p.key_words, p.key_words), p.dim, p.format);
+  };
+  Expected scores{.binding = 3};
+  scores.values.assign(size_t{end_token(p, step) - p.first_token} * p.stride, std::nan(""));
+  scores.scales.assign(scores.values.size(), 1);
+  for (uint32_t t = p.first_token; t < end_token(p, step); ++t) {
+    for (uint32_t j = 0; j < visible_entries(p, step, t); ++j) {
+      const std::vector<double> key = row_of(keys, j);
+      double score = 0;
+      double magnitude = 0;
+      for (size_t h = 0; h < p.heads; ++h) {
+        const std::vector<double> query = row_of(q, t * p.heads + h);
+        double dot = 0;
+        double size = 0;
+        for (uint32_t i = 0; i < p.dim; ++i) {
+          dot += query[i] * key[i];
+          size += std::fabs(query[i] * key[i]);
+        }
+        const double weight = double{g[t * p.heads + h]} * double{p.g_scale};
+        score += weight * std::max(dot, 0.0);
+        magnitude += std::fabs(weight) * size;
+      }
+      const size_t at = size_t{t - p.first_token} * p.stride + j;
+      scores.values[at] = score;
+      scores.scales[at] = magnitude;
+    }
+  }
+  return {scores};
+}
+
+Cost cost(std::span<const std::byte> params, const StepHeader& step) {
+  const auto p = unpack_params<Params>(params);
+  Cost total;
+  for (uint32_t t = p.first_token; t < end_token(p, step); ++t) {
+    const uint64_t entries = visible_entries(p, step, t);
+    total.bytes += entries * 4 * (p.key_words + 1);
+    total.flops += entries * p.heads * 2 * p.dim;
+  }
+  return total;
+}
+
+}  // namespace
+
+const KernelSpec& kernels::indexer_scores_f32() {
+  static const KernelSpec spec = {
+      .name = "indexer_scores_f32",
+      .formula = "scores[t,j] = sum_h g[t,h]·g_scale·relu(q[t,h]·k[j]) for visible j; q [tokens·heads, key_words]",
+      .bindings =
+          {{.name = "q", .type = ElementType::kU32, .shape = "[tokens·heads, key_words]"},
+           {.name = "keys", .type = ElementType::kU32, .kind = BindingKind::kSlabs, .shape = "[entries, key_words]"},
+           {.name = "g", .shape = "[tokens, heads]"},
+           {.name = "scores", .access = Access::kReadWrite, .shape = "[tokens, stride]"},
+           {.name = "step", .type = ElementType::kU32, .kind = BindingKind::kStep}},
+      .params = {{"heads"},
+                 {"dim"},
+                 {"format"},
+                 {"key_words"},
+                 {"ratio"},
+                 {"stride"},
+                 {"g_scale", true},
+                 {"first_token"},
+                 {"max_tokens"}},
+      .variants = {{.name = "portable",
+                    .text = "indexer_scores_f32/indexer_scores_f32.kernel",
+                    .workgroup = 64,
+                    .constants = {{"ENTRIES", 64}},
+                    .shared = {{"queries", ElementType::kF32, "1024"}},
+                    .requires_ = {}},
+                   {.name = "texels",
+                    .text = "indexer_scores_f32/indexer_texels.kernel",
+                    .workgroup = 8,
+                    .constants = {{"ENTRIES", 32}, {"KEYS", 4}},
+                    .shared = {},
+                    .requires_ = {Capability::kSubgroups, Capability::kTexelBuffers},
+                    .for_wide_cpu = true,
+                    .texels = {"q", "keys", "g"}},
+                   {.name = "vector",
+                    .text = "indexer_scores_f32/indexer_vector.kernel",
+                    .workgroup = 1,
+                    .constants = {{"ENTRIES", 256}},
+                    .shared = {{"queries", ElementType::kF32, "16384"}, {"panel", ElementType::kF32, "512 * 16"}},
+                    .requires_ = {},
+                    .for_wide_cpu = true,
+                    .dialect = Dialect::kOpenCl}},
+      .grid = grid,
+      .cases = cases,
+      .reference = reference,
+      .tolerance = {.eps = 64,
+                    .why = "products are exact with e2m1; up to 256 additions one after the other and 64 over heads, "
+                           "against the sum of magnitudes"},
+      .cost = cost,
+  };
+  return spec;
+}
+
+}  // namespace nibble

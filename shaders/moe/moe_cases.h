@@ -1,0 +1,71 @@
+// Random experts for the cases of this family, and how a reference reads them.
+#pragma once
+
+#include "shaders/common/spec_util.h"
+#include "shaders/moe/moe.h"
+
+namespace nibble {
+
+// One expert's stored matrix is `item_bytes` of codes and `scale_bytes` of scales, the latter padded to whole words.
+template <bool kFp4>
+struct MoeMatrixShape {
+  uint32_t rows = 0;
+  uint32_t cols = 0;
+  size_t item_bytes() const { return size_t{rows} * cols / (kFp4 ? 2 : 1); }
+  size_t scale_bytes() const { return kFp4 ? moe_fp4_scale_bytes(rows, cols) : moe_fp8_scale_bytes(rows, cols); }
+};
+
+// Appends the bindings of codes and scales for `experts` matrices. `extreme_scales` mixes in codes 0 and 1.
+template <bool kFp4>
+void add_matrices(CaseData& data, MoeMatrixShape<kFp4> shape, uint32_t experts, bool extreme_scales, Rng& rng) {
+  std::vector<uint8_t> codes = spec::random_bytes(rng, shape.item_bytes() * experts);
+  if (!kFp4) {
+    for (uint8_t& code : codes) {
+      if ((code & 0x7f) == 0x7f) --code;  // NaN is never stored
+    }
+  }
+  std::vector<uint8_t> scales(shape.scale_bytes() * experts);
+  for (uint8_t& scale : scales) {
+    scale = static_cast<uint8_t>((kFp4 ? 120 : 114) + rng.below(6));
+    if (extreme_scales && rng.below(2) == 0) scale = static_cast<uint8_t>(rng.below(2));
+  }
+  data.bindings.push_back({.content = spec::to_bytes(codes), .item_bytes = shape.item_bytes()});
+  data.bindings.push_back({.content = spec::to_bytes(scales), .item_bytes = shape.scale_bytes()});
+}
+
+// What moe_group_u32 leaves for these ids.
+inline CaseBinding grouped_pairs(const std::vector<uint32_t>& ids, uint32_t experts) {
+  const auto pairs = static_cast<uint32_t>(ids.size());
+  std::vector<uint32_t> words(moe_group_words(pairs, experts));
+  uint32_t next = 0;
+  for (uint32_t expert = 0; expert < experts; ++expert) {
+    uint32_t in_tile = kMoeTilePairs;
+    for (uint32_t pair = 0; pair < pairs; ++pair) {
+      if (ids[pair] != expert) continue;
+      if (in_tile == kMoeTilePairs) {
+        const uint32_t tile = 4 + 4 * words[0]++;
+        words[tile] = expert;
+        words[tile + 1] = next;
+        in_tile = 0;
+      }
+      words[4 * words[0] + 2] = ++in_tile;
+      words[moe_order_at(pairs, experts) + next++] = pair;
+    }
+  }
+  return {.content = spec::to_bytes(words)};
+}
+
+// Element of the matrix `item` whose codes are binding `at` and whose scales are binding `at` + 1.
+template <bool kFp4>
+double matrix_at(const CaseData& data, size_t at, MoeMatrixShape<kFp4> shape, uint32_t item, uint32_t row,
+                 uint32_t col) {
+  const auto codes = std::span(data.bindings[at].content).subspan(item * shape.item_bytes(), shape.item_bytes());
+  const auto scales = std::span(data.bindings[at + 1].content).subspan(item * shape.scale_bytes(), shape.scale_bytes());
+  if constexpr (kFp4) {
+    return spec::Fp4Matrix{codes, scales, shape.cols}.at(row, col);
+  } else {
+    return spec::Fp8Matrix{codes, scales, shape.cols, 0}.at(row, col);
+  }
+}
+
+}  // namespace nibble

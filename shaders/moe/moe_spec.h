@@ -1,0 +1,34 @@
+// The specs that the kernels of this family share.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "runtime/core/kernel_spec.h"
+
+namespace nibble {
+
+template <bool kFp4>
+KernelSpec moe_up_spec(std::string_view name);
+template <bool kFp4>
+KernelSpec moe_down_spec(std::string_view name);
+template <bool kFp4>
+KernelSpec moe_pairs_spec(std::string_view name);
+
+extern template KernelSpec moe_up_spec<true>(std::string_view);
+extern template KernelSpec moe_up_spec<false>(std::string_view);
+extern template KernelSpec moe_down_spec<true>(std::string_view);
+extern template KernelSpec moe_down_spec<false>(std::string_view);
+extern template KernelSpec moe_pairs_spec<true>(std::string_view);
+extern template KernelSpec moe_pairs_spec<false>(std::string_view);
+
+// For GPUs, unmeasured: for few tokens; by the tiles of `groups` with few pairs per expert; the same with many, from
+// 128 tokens on. `up` is of moe_up, else of moe_down (the first) or moe_pairs.
+std::vector<Variant> moe_gemv_variants(bool fp4, bool up);
+std::vector<Variant> moe_group_gemv_variants(bool fp4, bool up);
+std::vector<Variant> moe_tile_variants(bool fp4, bool up);
+inline bool is_for_groups(const Variant& variant) { return variant.min_rows > 0 && !variant.for_wide_cpu; }
+// The grid of the latter two for matrices of `rows` rows.
+Grid moe_group_grid(const Variant& variant, uint32_t rows, uint32_t k, uint32_t experts);
+
+}  // namespace nibble

@@ -1,0 +1,3 @@
+#include "tests/support/test_devices.h"
+
+int main(int argc, char** argv) { return nibble::run_device_tests(argc, argv); }

@@ -1,0 +1,32 @@
+// Which devices tests run on: the cpu, and every Vulkan and OpenCL device that is installed, SwiftShader's driver
+// included where Chromium brought it.
+#pragma once
+
+#include <memory>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "runtime/device/open_device.h"
+
+namespace nibble {
+
+struct TestDevice {
+  std::string label;  // "cpu", "lavapipe", "swiftshader", "pocl"; letters, digits and _ only
+  std::string id;     // for open_device: "vulkan:0"
+  DeviceOptions options;
+};
+std::ostream& operator<<(std::ostream& out, const TestDevice& device);
+
+// The devices, found once per process; narrowed by the flags of run_device_tests().
+const std::vector<TestDevice>& test_devices();
+std::unique_ptr<Device> open_test_device(const TestDevice& device);
+
+// main() of test programs that use devices. Flags, read before googletest's own: --device=LABEL (repeatable),
+// --limit=KEY=VALUE (repeatable; lowers a limit of every device), --validation (Vulkan only, layers on), --shuffle
+// (each barrier-free group in random order). Prints the devices found; returns 77 when none of those asked for is
+// there. Where the environment variable NIBBLE_REQUIRE_DRIVERS is set, a missing lavapipe, SwiftShader or PoCL is a
+// failure instead.
+int run_device_tests(int argc, char** argv);
+
+}  // namespace nibble

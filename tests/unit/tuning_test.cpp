@@ -1,0 +1,98 @@
+#include "runtime/core/tuning.h"
+
+#include <gtest/gtest.h>
+
+#include "runtime/core/embedded_texts.h"
+#include "runtime/core/kernel_table.h"
+#include "runtime/core/variant.h"
+#include "shaders/moe/moe.h"
+
+namespace nibble {
+namespace {
+
+const TuningRow kRows[] = {
+    {"driver", "", "gemm", 0, "small"},
+    {"driver", "", "gemm", 16, "large"},
+    {"driver", "Model 7", "gemm", 4, "model"},
+    {"other", "", "gemm", 0, "elsewhere"},
+};
+
+DeviceInfo device(std::string driver, std::string name) {
+  DeviceInfo info;
+  info.driver = std::move(driver);
+  info.name = std::move(name);
+  return info;
+}
+
+TEST(Tuning, TakesTheLargestThresholdReached) {
+  const DeviceInfo info = device("driver", "Card Model 3");
+  EXPECT_EQ(tuned_variant("gemm", info, 1, kRows), "small");
+  EXPECT_EQ(tuned_variant("gemm", info, 15, kRows), "small");
+  EXPECT_EQ(tuned_variant("gemm", info, 16, kRows), "large");
+}
+
+TEST(Tuning, PrefersTheDeviceOverItsDriver) {
+  const DeviceInfo info = device("driver", "Card Model 7");
+  EXPECT_EQ(tuned_variant("gemm", info, 3, kRows), "small");
+  EXPECT_EQ(tuned_variant("gemm", info, 64, kRows), "model");
+}
+
+TEST(Tuning, SaysNothingOfUnknownDriversAndKernels) {
+  EXPECT_EQ(tuned_variant("gemm", device("drive", "Card"), 64, kRows), "");
+  EXPECT_EQ(tuned_variant("topk", device("driver", "Card"), 64, kRows), "");
+}
+
+TEST(Tuning, TableNamesKernelsAndVariantsThatExist) {
+  for (const TuningRow& row : tuning_table()) {
+    const KernelSpec& kernel = find_kernel(row.kernel);
+    bool known = false;
+    for (const Variant& variant : kernel.variants) known = known || variant.name == row.variant;
+    EXPECT_TRUE(known) << row.kernel << " has no variant " << row.variant;
+  }
+}
+
+// Below kMoeGroupedFrom tokens a session binds something else as `groups`.
+TEST(ChooseVariant, ReadsSortedExpertsOnlyWhereTheyAre) {
+  for (const KernelSpec* kernel : {&kernels::moe_up_fp4_f32(), &kernels::moe_up_fp8_f32()}) {
+    for (const Variant& variant : kernel->variants) {
+      if (embedded_text(variant.text).find("groups[") == std::string_view::npos) continue;
+      EXPECT_GE(variant.requires_rows, kMoeGroupedFrom) << qualified_name(*kernel, variant);
+    }
+  }
+}
+
+KernelSpec two_classes() {
+  return {.name = "made_up",
+          .variants = {{.name = "portable"},
+                       {.name = "grouped", .min_rows = 1000, .requires_rows = 8},
+                       {.name = "tiled", .min_rows = 16},
+                       {.name = "wide", .for_wide_cpu = true},
+                       {.name = "wide_opencl", .for_wide_cpu = true, .dialect = Dialect::kOpenCl},
+                       {.name = "wide_texels", .for_wide_cpu = true, .texels = {"w"}}}};
+}
+
+DeviceInfo of_kind(BackendKind backend, DeviceType type) {
+  DeviceInfo info;
+  info.backend = backend;
+  info.type = type;
+  info.limits.max_workgroup_size = 64;
+  return info;
+}
+
+TEST(ChooseVariant, FollowsClassDialectAndRows) {
+  const KernelSpec kernel = two_classes();
+  const DeviceInfo gpu = of_kind(BackendKind::kVulkan, DeviceType::kDiscreteGpu);
+  EXPECT_EQ(choose_variant(kernel, gpu, 15).name, "portable");
+  EXPECT_EQ(choose_variant(kernel, gpu, 16).name, "tiled");
+  DeviceInfo software = of_kind(BackendKind::kVulkan, DeviceType::kSoftware);
+  EXPECT_EQ(choose_variant(kernel, software, 16).name, "wide");
+  software.capabilities.add(Capability::kTexelBuffers);
+  EXPECT_EQ(choose_variant(kernel, software, 16).name, "wide_texels");
+  EXPECT_EQ(pick_variant(kernel, gpu, 1, "tiled").name, "tiled");
+  EXPECT_EQ(pick_variant(kernel, gpu, 7, "grouped").name, "portable");
+  EXPECT_EQ(pick_variant(kernel, gpu, 8, "grouped").name, "grouped");
+  EXPECT_EQ(choose_variant(kernel, of_kind(BackendKind::kOpenCl, DeviceType::kSoftware), 1).name, "wide_opencl");
+}
+
+}  // namespace
+}  // namespace nibble

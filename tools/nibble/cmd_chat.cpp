@@ -1,0 +1,155 @@
+// nibble chat: a conversation in the terminal.
+#include <unistd.h>
+
+#include <charconv>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "host/json_text.h"
+#include "runtime/base/error.h"
+#include "tools/nibble/command.h"
+#include "tools/nibble/conversation.h"
+
+namespace nibble {
+namespace {
+
+constexpr std::string_view kHelp =
+    "/help        this list\n"
+    "/clear       forget the conversation\n"
+    "/rewind [N]  take back the last question and its answer, or the last N\n"
+    "/save FILE   keep the conversation and what the model has read of it\n"
+    "/load FILE   go on with a conversation that was saved\n"
+    "/stats       tokens and speed of the last answer\n"
+    "/quit        leave (so does Ctrl-D)\n"
+    "Ctrl-C stops an answer. A line that ends in \\ goes on in the next one.\n";
+
+void print_stats(const Conversation& conversation) {
+  const GenerationResult& last = conversation.last();
+  fmt::print(stderr, "{}\nprompt {} tokens, {:.1f} tokens/s; answer {} tokens, {:.1f} tokens/s; stopped: {}\n",
+             conversation.device(), last.prompt_tokens, last.prefill_speed(), last.tokens.size(), last.decode_speed(),
+             name_of(last.stop));
+}
+
+// Asks for one message, which may span lines. False at the end of input.
+bool read_message(InterruptGuard& interrupt, std::string& message) {
+  const bool interactive = isatty(STDIN_FILENO) == 1;
+  message.clear();
+  for (;;) {
+    if (interactive) fmt::print(stderr, "{}", message.empty() ? "> " : "… ");
+    std::string line;
+    const LineResult result = read_line(line);
+    if (result == LineResult::kEnd) return !message.empty();
+    if (result == LineResult::kInterrupted) {
+      interrupt.reset();
+      message.clear();
+      fmt::print(stderr, "\n(/quit or Ctrl-D leaves)\n");
+      continue;
+    }
+    const bool goes_on = line.ends_with('\\');
+    if (goes_on) line.back() = '\n';
+    message += line;
+    if (!goes_on && !message.empty()) return true;
+  }
+}
+
+// "/save a file" -> "/save" and "a file".
+std::pair<std::string, std::string> split_command(const std::string& line) {
+  const size_t space = line.find(' ');
+  if (space == std::string::npos) return {line, ""};
+  const size_t argument = line.find_first_not_of(' ', space);
+  return {line.substr(0, space), argument == std::string::npos ? "" : line.substr(argument)};
+}
+
+size_t parse_count(const std::string& text) {
+  if (text.empty()) return 1;
+  size_t count = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  if (error != std::errc() || end != text.data() + text.size()) {
+    fail(ErrorCode::kUsage, "/rewind {}: expected a number of questions", printable(text));
+  }
+  return count;
+}
+
+std::string file_argument(const std::string& name, const std::string& argument) {
+  if (argument.empty()) fail(ErrorCode::kUsage, "{} needs the name of a file", name);
+  return argument;
+}
+
+// Lines that begin with a slash, other than /quit.
+void run_command(Conversation& conversation, const std::string& line) {
+  const auto [name, argument] = split_command(line);
+  if (name == "/help") {
+    fmt::print(stderr, "{}", kHelp);
+  } else if (name == "/clear") {
+    conversation.clear();
+  } else if (name == "/stats") {
+    print_stats(conversation);
+  } else if (name == "/rewind") {
+    conversation.rewind(parse_count(argument));
+    fmt::print(stderr, "{} questions are left\n", conversation.questions());
+  } else if (name == "/save") {
+    conversation.save(file_argument(name, argument));
+    fmt::print(stderr, "saved {} questions, {} tokens\n", conversation.questions(), conversation.position());
+  } else if (name == "/load") {
+    conversation.load(file_argument(name, argument));
+    fmt::print(stderr, "loaded {} questions, {} tokens\n", conversation.questions(), conversation.position());
+  } else {
+    fmt::print(stderr, "there is no {}; /help lists what there is\n", name);
+  }
+}
+
+// A file that is not there or a question too long for the context is no reason to lose the conversation.
+bool goes_on_after(ErrorCode code, bool command) {
+  if (!command) return code == ErrorCode::kUsage;
+  return code != ErrorCode::kDevice && code != ErrorCode::kInternal;
+}
+
+void run(const ConversationFlags& flags) {
+  Conversation conversation(flags);
+  InterruptGuard interrupt;
+  if (isatty(STDIN_FILENO) == 1) fmt::print(stderr, "{}\n{}", conversation.device(), kHelp);
+  std::string message;
+  while (read_message(interrupt, message)) {
+    if (message == "/quit" || message == "/exit") break;
+    const bool command = message.starts_with('/');
+    try {
+      if (command) {
+        run_command(conversation, message);
+      } else {
+        conversation.ask(message, interrupt);
+      }
+    } catch (const Error& error) {
+      if (!goes_on_after(error.code(), command)) throw;
+      fmt::print(stderr, "nibble: {}{}\n", error.what(),
+                 command ? "" : "; /rewind takes questions back, /clear starts over");
+    }
+    interrupt.reset();
+  }
+}
+
+}  // namespace
+
+void add_chat_command(CLI::App& program) {
+  CLI::App* command = program.add_subcommand("chat", "Talk to the model in the terminal");
+  auto flags = std::make_shared<ConversationFlags>();
+  add_model_flags(*command, flags->model);
+  command->add_option("--system", flags->system, "System message that the conversation starts with")->type_name("TEXT");
+  command->add_flag("--think", flags->think, "Let the model reason before it answers");
+  command->add_option("-n,--max-tokens", flags->max_tokens, "Tokens of one answer at most (default: no limit)")
+      ->type_name("N")
+      ->check(CLI::Range(1u, UINT32_MAX));
+  add_sampler_flags(*command, flags->sampler);
+  add_session_flags(*command, flags->session);
+  add_device_flags(*command, flags->device);
+  command->footer(
+      "In the conversation:\n"
+      "  /help, /clear, /rewind, /save FILE, /load FILE, /stats, /quit; Ctrl-C stops an answer, not the program\n"
+      "Example:\n"
+      "  nibble chat -m DIR --think --temp 0.6 --top-p 0.95 --ctx 16384");
+  command->callback([flags] { run(*flags); });
+}
+
+}  // namespace nibble

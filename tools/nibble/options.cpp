@@ -1,0 +1,144 @@
+#include "tools/nibble/options.h"
+
+#include <cstdlib>
+
+#include "runtime/base/error.h"
+
+namespace nibble {
+namespace {
+
+// Where compiled kernels go when --cache-dir is not given; empty (no cache) when the user has no home.
+std::filesystem::path default_cache_directory() {
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  if (cache != nullptr && *cache == '/') return std::filesystem::path(cache) / "nibble";
+  const char* home = std::getenv("HOME");
+  if (home != nullptr && *home == '/') return std::filesystem::path(home) / ".cache" / "nibble";
+  return {};
+}
+
+}  // namespace
+
+void add_model_flags(CLI::App& command, ModelFlags& flags) {
+  command
+      .add_option("-m,--model", flags.directory,
+                  "Directory of the checkpoint: config.json, *.safetensors with their index, tokenizer.json")
+      ->required()
+      ->type_name("DIR");
+}
+
+void add_device_flags(CLI::App& command, DeviceFlags& flags, bool with_name) {
+  const std::string group = "Device";
+  DeviceOptions& options = flags.options;
+  if (with_name) {
+    command
+        .add_option("-d,--device", flags.name,
+                    "cpu, vulkan:N, opencl:N, part of a device's name (nvidia), vulkan@PCI-address, the start of a "
+                    "UUID, or auto: a real GPU if there is one, otherwise cpu. `nibble devices` lists them")
+        ->type_name("NAME")
+        ->capture_default_str()
+        ->group(group);
+  }
+  command.add_option("--threads", options.threads, "Threads of the cpu device (default: one per processor)")
+      ->type_name("N")
+      ->check(CLI::Range(1u, 1024u))
+      ->group(group);
+  command
+      .add_option("--icd", options.icds,
+                  "Manifest of a Vulkan driver that is not installed system-wide, for example "
+                  "/usr/lib/chromium/vk_swiftshader_icd.json; may be repeated")
+      ->type_name("FILE")
+      ->allow_extra_args(false)
+      ->group(group);
+  command
+      .add_option("--limit", options.limits,
+                  "Lower a limit of the device: max_range, max_allocation or memory_bytes, for example "
+                  "max_range=1MiB; may be repeated")
+      ->type_name("NAME=VALUE")
+      ->allow_extra_args(false)
+      ->group(group);
+  command
+      .add_option("--disable", flags.disabled,
+                  "Do without a capability, for example subgroups,int8_dot; tells a driver's bug from ours")
+      ->type_name("CAP[,CAP]")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->group(group);
+  command
+      .add_option("--cache-dir", options.cache_dir,
+                  "Where compiled kernels are kept (default: nibble/ in the user's cache directory)")
+      ->type_name("DIR")
+      ->group(group);
+  command.add_flag("--no-cache", flags.no_cache, "Compile kernels anew and keep nothing")->group(group);
+}
+
+DeviceOptions device_options(const DeviceFlags& flags) {
+  DeviceOptions options = flags.options;
+  for (const std::string& name : flags.disabled) options.disabled.push_back(capability_from_name(name));
+  if (flags.no_cache) {
+    options.cache_dir.clear();
+  } else if (options.cache_dir.empty()) {
+    options.cache_dir = default_cache_directory();
+  }
+  return options;
+}
+
+void add_session_flags(CLI::App& command, SessionFlags& flags) {
+  const std::string group = "Model";
+  command
+      .add_option("--ctx", flags.context,
+                  "Positions to reserve memory for, prompt and answer together (default: 4096, or the model's maximum "
+                  "if that is less)")
+      ->type_name("N")
+      ->check(CLI::Range(1u, UINT32_MAX))
+      ->group(group);
+  command
+      .add_option("--numerics", flags.numerics,
+                  "reference: every rounding the model was trained with; fast: skips those that cost time and change "
+                  "little; plain: no activation is rounded (for checking)")
+      ->type_name("MODE")
+      ->check(CLI::IsMember({"reference", "fast", "plain"}))
+      ->capture_default_str()
+      ->group(group);
+  command
+      .add_option("--kv-rope", flags.kv_rope,
+                  "Type of the rotary part of KV cache entries; f32 is for comparisons with float32 programs")
+      ->type_name("TYPE")
+      ->check(CLI::IsMember({"bf16", "f32"}))
+      ->capture_default_str()
+      ->group(group);
+  command.add_option("--chunk", flags.chunk, "Tokens per prefill step: more is faster and needs more memory")
+      ->type_name("N")
+      ->check(CLI::Range(1u, UINT32_MAX))
+      ->group(group);
+}
+
+void add_sampler_flags(CLI::App& command, SamplerOptions& options) {
+  const std::string group = "Sampling";
+  command.add_option("--temp", options.temperature, "Temperature; 0 always takes the likeliest token")
+      ->type_name("T")
+      ->check(CLI::Range(0.0, 100.0))
+      ->capture_default_str()
+      ->group(group);
+  command.add_option("--top-p", options.top_p, "Smallest set of tokens with at least this probability")
+      ->type_name("P")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str()
+      ->group(group);
+  command.add_option("--top-k", options.top_k, "Only the K likeliest tokens; 0: no limit")
+      ->type_name("K")
+      ->capture_default_str()
+      ->group(group);
+  command.add_option("--min-p", options.min_p, "Only tokens at least this fraction as likely as the likeliest")
+      ->type_name("M")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str()
+      ->group(group);
+  command.add_option("--seed", options.seed, "The same seed gives the same text on the same device")
+      ->type_name("S")
+      ->capture_default_str()
+      ->group(group);
+}
+
+void add_json_flag(CLI::App& command, bool& json) { command.add_flag("--json", json, "Print JSON for programs"); }
+
+}  // namespace nibble

@@ -1,0 +1,48 @@
+// The flags that several subcommands share. Each group is a struct with its defaults and a function that adds its
+// flags to a subcommand; the struct must outlive the parse.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "host/sampler.h"
+#include "runtime/device/open_device.h"
+
+namespace nibble {
+
+// -m DIR
+struct ModelFlags {
+  std::filesystem::path directory;
+};
+
+// -d NAME and how drivers are found, limited and cached.
+struct DeviceFlags {
+  std::string name = "auto";
+  DeviceOptions options;
+  std::vector<std::string> disabled;  // as typed; device_options() translates
+  bool no_cache = false;
+};
+
+// How a model is run on that device.
+struct SessionFlags {
+  uint32_t context = 0;  // positions to reserve; 0: 4096, or the model's maximum if that is less
+  std::string numerics = "reference";
+  std::string kv_rope = "bf16";
+  uint32_t chunk = 0;  // tokens per prefill step; 0: the default
+};
+
+void add_model_flags(CLI::App& command, ModelFlags& flags);
+// `with_name` = false leaves -d out, for commands about all devices.
+void add_device_flags(CLI::App& command, DeviceFlags& flags, bool with_name = true);
+// What list_devices and open_device take. Resolves the default cache directory from the environment.
+DeviceOptions device_options(const DeviceFlags& flags);
+void add_session_flags(CLI::App& command, SessionFlags& flags);
+void add_sampler_flags(CLI::App& command, SamplerOptions& options);
+// The switch alone: what --json prints is each command's business.
+void add_json_flag(CLI::App& command, bool& json);
+
+}  // namespace nibble

@@ -1,0 +1,99 @@
+#include "tools/nibble/terminal.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "runtime/base/error.h"
+
+namespace nibble {
+namespace {
+
+volatile sig_atomic_t interrupt_count = 0;
+
+void on_interrupt(int) {
+  interrupt_count = interrupt_count + 1;
+  if (interrupt_count > 1) {
+    signal(SIGINT, SIG_DFL);
+    raise(SIGINT);
+  }
+}
+
+}  // namespace
+
+void prepare_standard_streams() {
+  for (int fd = 0; fd <= 2; ++fd) {
+    if (fcntl(fd, F_GETFD) != -1) continue;
+    // open() takes the lowest free descriptor, which is fd. Read-only for stdout: writing to it must still fail.
+    if (open("/dev/null", fd == 2 ? O_WRONLY : O_RDONLY) != fd) _exit(1);
+  }
+  signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);  // a limit on file sizes is then an error like a full disk
+}
+
+void write_stdout(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = write(STDOUT_FILENO, text.data(), text.size());
+    if (written >= 0) {
+      text.remove_prefix(static_cast<size_t>(written));
+      continue;
+    }
+    if (errno == EINTR) continue;
+    if (errno == EPIPE) throw OutputClosed{};
+    fail(ErrorCode::kIo, "cannot write to standard output: {}", std::strerror(errno));
+  }
+}
+
+LineResult read_line(std::string& line) {
+  line.clear();
+  for (;;) {
+    char c = 0;
+    // Byte by byte: nothing read ahead is lost, and a signal is noticed at once, which std::getline hides.
+    const ssize_t got = read(STDIN_FILENO, &c, 1);
+    if (got < 0 && errno == EINTR) return LineResult::kInterrupted;
+    if (got <= 0) return line.empty() ? LineResult::kEnd : LineResult::kLine;
+    if (c == '\n') return LineResult::kLine;
+    line += c;
+  }
+}
+
+bool stderr_is_terminal() { return isatty(STDERR_FILENO) == 1; }
+
+ProgressBar::ProgressBar(std::string label) : label_(std::move(label)), visible_(stderr_is_terminal()) {}
+
+ProgressBar::~ProgressBar() {
+  if (visible_ && last_drawn_.time_since_epoch().count() != 0) std::fputs("\r\x1b[K", stderr);
+}
+
+void ProgressBar::update(uint64_t done, uint64_t total) {
+  if (!visible_) return;
+  const auto now = std::chrono::steady_clock::now();
+  if (now - last_drawn_ < std::chrono::milliseconds(100)) return;
+  last_drawn_ = now;
+  constexpr size_t kWidth = 30;
+  const double share = std::min(1.0, static_cast<double>(done) / static_cast<double>(std::max<uint64_t>(total, 1)));
+  const auto filled = static_cast<size_t>(share * kWidth);
+  const std::string bar = std::string(filled, '#') + std::string(kWidth - filled, '.');
+  fmt::print(stderr, "\r\x1b[K{} [{}] {:3.0f} %", label_, bar, share * 100);
+  std::fflush(stderr);
+}
+
+InterruptGuard::InterruptGuard() {
+  interrupt_count = 0;
+  struct sigaction action = {};
+  action.sa_handler = on_interrupt;  // no SA_RESTART: a blocked read returns
+  sigaction(SIGINT, &action, nullptr);
+}
+
+InterruptGuard::~InterruptGuard() { signal(SIGINT, SIG_DFL); }
+
+bool InterruptGuard::interrupted() const { return interrupt_count != 0; }
+
+void InterruptGuard::reset() { interrupt_count = 0; }
+
+}  // namespace nibble

@@ -1,0 +1,58 @@
+// The three standard streams. stdout carries results only, stderr everything a person reads meanwhile.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace nibble {
+
+// Thrown when the reader of stdout went away (`nibble run … | head -1`): not an error, but the end of the work.
+struct OutputClosed {};
+
+// Makes sure descriptors 0 to 2 are taken, so that no file that is opened later (a cache, say) becomes stdout, and
+// ignores SIGPIPE and SIGXFSZ, so that a vanished reader and a file above the user's limit are errors of the call that
+// writes. Call once, first thing in main.
+void prepare_standard_streams();
+
+// Writes all of `text` to stdout and flushes. Throws OutputClosed or Error(kIo).
+void write_stdout(std::string_view text);
+
+// One line of stdin without its newline. kInterrupted: a signal came first (see InterruptGuard); the line is lost.
+enum class LineResult { kLine, kEnd, kInterrupted };
+LineResult read_line(std::string& line);
+
+bool stderr_is_terminal();
+
+// One line on stderr that is redrawn in place, at most ten times a second; silent when stderr is not a terminal.
+// The line is erased when the bar goes out of scope. Not thread-safe.
+class ProgressBar {
+ public:
+  explicit ProgressBar(std::string label);
+  ~ProgressBar();
+  ProgressBar(const ProgressBar&) = delete;
+  ProgressBar& operator=(const ProgressBar&) = delete;
+
+  void update(uint64_t done, uint64_t total);
+
+ private:
+  std::string label_;
+  bool visible_;
+  std::chrono::steady_clock::time_point last_drawn_{};
+};
+
+// While one exists, Ctrl-C raises a flag instead of ending the program; a second Ctrl-C before the flag was seen ends
+// it as usual. At most one exists at a time.
+class InterruptGuard {
+ public:
+  InterruptGuard();
+  ~InterruptGuard();
+  InterruptGuard(const InterruptGuard&) = delete;
+  InterruptGuard& operator=(const InterruptGuard&) = delete;
+
+  bool interrupted() const;
+  void reset();
+};
+
+}  // namespace nibble
