@@ -2,6 +2,7 @@
 
 #include "runtime/base/error.h"
 #include "runtime/core/tuning.h"
+#include "runtime/core/workgroup_memory.h"
 
 namespace nibble {
 namespace {
@@ -20,7 +21,8 @@ bool is_supported(const Variant& variant, const DeviceInfo& device) {
   const bool speaks = !variant.dialect || *variant.dialect == dialect_of(device);
   const bool reads = variant.texels.empty() || device.capabilities.has(Capability::kTexelBuffers);
   return speaks && reads && device.capabilities.covers(variant.requires_) &&
-         variant.workgroup <= device.limits.max_workgroup_size;
+         variant.workgroup <= device.limits.max_workgroup_size &&
+         workgroup_memory_of(variant) <= device.limits.max_workgroup_memory;
 }
 
 const Variant& default_variant(const KernelSpec& kernel, const DeviceInfo& device, uint32_t rows) {

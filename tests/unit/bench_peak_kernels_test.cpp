@@ -15,6 +15,7 @@ DeviceInfo vulkan_device() {
   DeviceInfo device;
   device.backend = BackendKind::kVulkan;
   device.limits.max_workgroup_size = 256;
+  device.limits.max_workgroup_memory = 16384;
   return device;
 }
 

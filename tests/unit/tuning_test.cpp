@@ -76,6 +76,7 @@ DeviceInfo of_kind(BackendKind backend, DeviceType type) {
   info.backend = backend;
   info.type = type;
   info.limits.max_workgroup_size = 64;
+  info.limits.max_workgroup_memory = 16384;
   return info;
 }
 
