@@ -28,6 +28,10 @@ ClProgram::~ClProgram() {
   for (const StepSlot& slot : slots_) {
     if (const cl_event event = slot.written.get()) clWaitForEvents(1, &event);
   }
+  // Last made, first released: NVIDIA's driver (580.159) crashes when the sub-buffers of one buffer go in the order in
+  // which they were made.
+  dispatches_.clear();
+  while (!sub_buffers_.empty()) sub_buffers_.pop_back();
 }
 
 std::vector<std::string> ClProgram::variants() const {
