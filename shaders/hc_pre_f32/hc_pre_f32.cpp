@@ -118,6 +118,13 @@ const KernelSpec& kernels::hc_pre_f32() {
                     .constants = {},
                     .shared = {{"partial", ElementType::kF32, "8 * WG"}, {"mixes", ElementType::kF32, "96"}},
                     .requires_ = {}},
+                   // A token's sums over all copies keep one multiprocessor busy; 128 invocations do not.
+                   {.name = "wg1024",
+                    .text = "hc_pre_f32/hc_pre_f32.kernel",
+                    .workgroup = 1024,
+                    .constants = {},
+                    .shared = {{"partial", ElementType::kF32, "8 * WG"}, {"mixes", ElementType::kF32, "96"}},
+                    .requires_ = {}},
                    {.name = "wide",
                     .text = "hc_pre_f32/hc_pre_f32.kernel",
                     .workgroup = 8,
