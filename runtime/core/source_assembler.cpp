@@ -173,7 +173,7 @@ std::string declare_glsl(const BindingSpec& binding, std::string_view name, uint
 }
 
 std::string assemble_glsl(const KernelSpec& kernel, const Variant& variant, const std::vector<SlabShape>& slabs) {
-  std::string text = "#version 450\n";
+  std::string text = "#version 450\n#extension GL_EXT_control_flow_attributes : require\n";
   if (variant.requires_.has(Capability::kSubgroups)) {
     text += "#extension GL_KHR_shader_subgroup_arithmetic : require\n";
   }
