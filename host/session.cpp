@@ -39,12 +39,6 @@ class LoadedModel final : public Model {
   std::string identity_;
 };
 
-// A chunk longer than the context would only take memory.
-SessionOptions clamped(SessionOptions options) {
-  options.chunk = std::min(options.chunk, options.context);
-  return options;
-}
-
 template <typename T>
 std::vector<T> read(Device& device, const BufferView& view, size_t count) {
   std::vector<T> values(count);
@@ -56,7 +50,7 @@ class DeviceSession final : public Session {
  public:
   DeviceSession(std::shared_ptr<LoadedModel> model, const SessionOptions& options)
       : model_(std::move(model)),
-        options_(clamped(options)),
+        options_(options),
         kv_(model_->device(), model_->config(), options_),
         writer_(model_->config()) {}
 
@@ -215,7 +209,8 @@ class DeviceSession final : public Session {
   // decode step of one. Two programs serve a conversation until the cache grows.
   ModelProgram& program_for(std::span<const uint32_t> tokens) {
     if (kv_.prepare(position(), static_cast<uint32_t>(tokens.size()))) programs_.clear();
-    const uint32_t capacity = tokens.size() == 1 ? 1 : options_.chunk;
+    // A chunk longer than the context would only take memory.
+    const uint32_t capacity = tokens.size() == 1 ? 1 : std::min(options_.chunk, options_.context);
     std::shared_ptr<ModelProgram>& program = programs_[capacity];
     if (program == nullptr) {
       program = build_program(model_->device(), model_->config(), model_->weights(), kv_, options_, capacity);

@@ -111,7 +111,7 @@ TEST(SourceAssembler, TakesTexelsForReadOnlyBindingsAlone) {
 
 TEST(SourceAssembler, AsksForSubgroupsWhereTheVariantDoes) {
   KernelSpec kernel = spec();
-  EXPECT_FALSE(has(assemble(kernel, {{.slabs = 1}}, Dialect::kGlsl), "subgroup"));
+  EXPECT_FALSE(has(assemble(kernel, {{.slabs = 1}}, Dialect::kGlsl), "GL_KHR_shader_subgroup"));
   kernel.variants[0].requires_.add(Capability::kSubgroups);
   EXPECT_TRUE(has(assemble(kernel, {{.slabs = 1}}, Dialect::kGlsl), "#extension GL_KHR_shader_subgroup_arithmetic"));
 }

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 
+#include "host/session.h"
 #include "runtime/base/error.h"
 
 namespace nibble {
@@ -106,7 +107,10 @@ void add_session_flags(CLI::App& command, SessionFlags& flags) {
       ->check(CLI::IsMember({"bf16", "f32"}))
       ->capture_default_str()
       ->group(group);
-  command.add_option("--chunk", flags.chunk, "Tokens per prefill step: more is faster and needs more memory")
+  command
+      .add_option("--chunk", flags.chunk,
+                  fmt::format("Tokens per prefill step: more is faster and needs more memory (default: {})",
+                              SessionOptions().chunk))
       ->type_name("N")
       ->check(CLI::Range(1u, UINT32_MAX))
       ->group(group);
