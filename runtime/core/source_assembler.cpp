@@ -177,6 +177,8 @@ std::string assemble_glsl(const KernelSpec& kernel, const Variant& variant, cons
   if (variant.requires_.has(Capability::kSubgroups)) {
     text += "#extension GL_KHR_shader_subgroup_arithmetic : require\n";
   }
+  const bool int8_dot = variant.requires_.has(Capability::kInt8Dot);
+  if (int8_dot) text += "#extension GL_EXT_spirv_intrinsics : require\n";
   text += constants_text(variant);
   text += fmt::format("layout(local_size_x = {}) in;\n", variant.workgroup);
   uint32_t number = 0;
@@ -192,6 +194,7 @@ std::string assemble_glsl(const KernelSpec& kernel, const Variant& variant, cons
     text += fmt::format("shared {} {}[{}];\n", type_name(array.type, Dialect::kGlsl), array.name, array.count);
   }
   text += embedded_text("dialect/glsl.prelude");
+  if (int8_dot) text += embedded_text("dialect/int8_dot.prelude");
   text += common_texts();
   text += access_macros(kernel, variant, slabs, Dialect::kGlsl);
   text += "void main() {\n#line 1\n";

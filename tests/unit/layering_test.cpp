@@ -171,7 +171,7 @@ TEST(Layering, KernelTextsAndDialectsAreShort) {
     preludes += prelude ? 1 : 0;
     EXPECT_LE(file.lines.size(), prelude ? kMaxPreludeLines : kMaxKernelLines) << file.path;
   }
-  EXPECT_EQ(preludes, 2u) << "one dialect prelude for GLSL, one for OpenCL C";
+  EXPECT_EQ(preludes, 3u) << "one dialect prelude for GLSL, one for OpenCL C, and GLSL's integer dot products";
 }
 
 }  // namespace

@@ -116,6 +116,15 @@ TEST(SourceAssembler, AsksForSubgroupsWhereTheVariantDoes) {
   EXPECT_TRUE(has(assemble(kernel, {{.slabs = 1}}, Dialect::kGlsl), "#extension GL_KHR_shader_subgroup_arithmetic"));
 }
 
+TEST(SourceAssembler, DeclaresIntegerDotProductsWhereTheVariantAsks) {
+  KernelSpec kernel = spec();
+  EXPECT_FALSE(has(assemble(kernel, {{.slabs = 1}}, Dialect::kGlsl), "INT8_DOT_ADD"));
+  kernel.variants[0].requires_.add(Capability::kInt8Dot);
+  const std::string text = assemble(kernel, {{.slabs = 1}}, Dialect::kGlsl);
+  EXPECT_TRUE(has(text, "#extension GL_EXT_spirv_intrinsics : require\n"));
+  EXPECT_TRUE(has(text, "#define INT8_DOT_ADD("));
+}
+
 TEST(SourceAssembler, LeavesOutWhatTheKernelDoesNotHave) {
   KernelSpec kernel = spec();
   kernel.params.clear();

@@ -1,5 +1,8 @@
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
+#include "runtime/core/embedded_texts.h"
 #include "runtime/vulkan/compiler.h"
 #include "runtime/vulkan/pipelines.h"
 #include "tests/support/expect_error.h"
@@ -34,6 +37,16 @@ TEST(VulkanCompiler, AllowsLargerWorkgroupsThanItsOwnDefault) {
   std::string text = shader("", "y[gl_LocalInvocationID.x] = 1.0;");
   text.replace(text.find("= 64"), 4, "= 2048");
   EXPECT_FALSE(compile_glsl(text, "wide").empty());
+}
+
+// The instruction must reach the driver as such: compile_glsl() validates, but a compiler might lower it.
+TEST(VulkanCompiler, KeepsIntegerDotProducts) {
+  std::string text = shader(std::string(embedded_text("dialect/int8_dot.prelude")),
+                            "y[0] = float(INT8_DOT_ADD(floatBitsToUint(y[1]), floatBitsToUint(y[2]), 7));");
+  text.insert(text.find('\n') + 1, "#extension GL_EXT_spirv_intrinsics : require\n");
+  const std::vector<uint32_t> spirv = compile_glsl(text, "k__int8");
+  constexpr uint32_t kPackedSignedDot = 6u << 16 | 4450;  // OpSDot: type, result, two vectors and the packed format
+  EXPECT_EQ(std::count(spirv.begin(), spirv.end(), kPackedSignedDot), 1);
 }
 
 TEST(VulkanCompiler, CountsWorkgroupMemory) {
