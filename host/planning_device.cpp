@@ -62,7 +62,7 @@ std::unique_ptr<Program> PlanningDevice::record(const DispatchList& list) {
   // Kernels on the host take pointers: there is nothing to run out of.
   if (!info_.capabilities.has(Capability::kHostMemory)) {
     for (const Dispatch& dispatch : list.dispatches()) {
-      const Variant& variant = choose_variant(*dispatch.kernel, info_, dispatch.rows);
+      const Variant& variant = pick_variant(dispatch, info_);
       require_fit(qualified_name(*dispatch.kernel, variant), needs_of(*dispatch.kernel, variant, slab_shapes(dispatch)),
                   info_);
     }

@@ -65,6 +65,8 @@ struct Variant {
   uint32_t min_rows = 0;      // the default where a step may bring at least so many rows of activations
   uint32_t requires_rows =
       0;  // never used, not even forced, where a step brings fewer: it reads what only then is there
+  // Set: never used, not even forced, for params of which it says no. For texts that know one format of several.
+  bool (*serves)(std::span<const std::byte> params) = nullptr;
   std::optional<Dialect> dialect;        // set: the text is written in that one only
   std::vector<std::string_view> texels;  // read-only bindings read through uniform texel buffers (GLSL only)
 };

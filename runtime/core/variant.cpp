@@ -1,5 +1,7 @@
 #include "runtime/core/variant.h"
 
+#include <optional>
+
 #include "runtime/base/error.h"
 #include "runtime/core/tuning.h"
 #include "runtime/core/workgroup_memory.h"
@@ -11,8 +13,40 @@ Dialect dialect_of(const DeviceInfo& device) {
   return device.backend == BackendKind::kVulkan ? Dialect::kGlsl : Dialect::kOpenCl;
 }
 
-bool is_usable(const Variant& variant, const DeviceInfo& device, uint32_t rows) {
-  return is_supported(variant, device) && variant.requires_rows <= rows;
+// What a variant is chosen for. Without params: for any.
+struct Work {
+  uint32_t rows = 0;
+  std::optional<std::span<const std::byte>> params;
+};
+
+bool fits_work(const Variant& variant, const Work& work) {
+  if (variant.requires_rows > work.rows) return false;
+  return variant.serves == nullptr || (work.params && variant.serves(*work.params));
+}
+
+bool is_usable(const Variant& variant, const DeviceInfo& device, const Work& work) {
+  return is_supported(variant, device) && fits_work(variant, work);
+}
+
+const Variant& default_for(const KernelSpec& kernel, const DeviceInfo& device, const Work& work) {
+  const Variant* best = nullptr;
+  for (const Variant& variant : kernel.variants) {
+    if (!is_usable(variant, device, work)) continue;
+    const bool fits = variant.for_wide_cpu == device.is_wide_cpu() && variant.min_rows <= work.rows;
+    if (best == nullptr || fits) best = &variant;
+  }
+  if (best == nullptr) {
+    fail(ErrorCode::kUnsupported, "kernel '{}' has no variant that device '{}' can run", kernel.name, device.name);
+  }
+  return *best;
+}
+
+const Variant& choose_for(const KernelSpec& kernel, const DeviceInfo& device, const Work& work) {
+  const std::string_view tuned = tuned_variant(kernel.name, device, work.rows);
+  for (const Variant& variant : kernel.variants) {
+    if (variant.name == tuned && is_usable(variant, device, work)) return variant;
+  }
+  return default_for(kernel, device, work);
 }
 
 }  // namespace
@@ -25,36 +59,28 @@ bool is_supported(const Variant& variant, const DeviceInfo& device) {
          workgroup_memory_of(variant) <= device.limits.max_workgroup_memory;
 }
 
+bool serves(const Variant& variant, std::span<const std::byte> params) {
+  return variant.serves == nullptr || variant.serves(params);
+}
+
 const Variant& default_variant(const KernelSpec& kernel, const DeviceInfo& device, uint32_t rows) {
-  const Variant* best = nullptr;
-  for (const Variant& variant : kernel.variants) {
-    if (!is_usable(variant, device, rows)) continue;
-    const bool fits = variant.for_wide_cpu == device.is_wide_cpu() && variant.min_rows <= rows;
-    if (best == nullptr || fits) best = &variant;
-  }
-  if (best == nullptr) {
-    fail(ErrorCode::kUnsupported, "kernel '{}' has no variant that device '{}' can run", kernel.name, device.name);
-  }
-  return *best;
+  return default_for(kernel, device, {.rows = rows, .params = std::nullopt});
 }
 
 const Variant& choose_variant(const KernelSpec& kernel, const DeviceInfo& device, uint32_t rows) {
-  const std::string_view tuned = tuned_variant(kernel.name, device, rows);
-  for (const Variant& variant : kernel.variants) {
-    if (variant.name == tuned && is_usable(variant, device, rows)) return variant;
-  }
-  return default_variant(kernel, device, rows);
+  return choose_for(kernel, device, {.rows = rows, .params = std::nullopt});
 }
 
-const Variant& pick_variant(const KernelSpec& kernel, const DeviceInfo& device, uint32_t rows,
-                            std::string_view forced) {
+const Variant& pick_variant(const Dispatch& dispatch, const DeviceInfo& device, std::string_view forced) {
+  const KernelSpec& kernel = *dispatch.kernel;
+  const Work work = {.rows = dispatch.rows, .params = dispatch.params};
   for (const Variant& variant : kernel.variants) {
-    if (forced.empty() || variant.name != forced || variant.requires_rows > rows) continue;
+    if (forced.empty() || variant.name != forced || !fits_work(variant, work)) continue;
     if (is_supported(variant, device)) return variant;
     fail(ErrorCode::kUnsupported, "kernel {} was asked for, device '{}' cannot run it", qualified_name(kernel, variant),
          device.name);
   }
-  return choose_variant(kernel, device, rows);
+  return choose_for(kernel, device, work);
 }
 
 std::string qualified_name(const KernelSpec& kernel, const Variant& variant) {

@@ -70,7 +70,7 @@ std::unique_ptr<ClProgram> Recorder::record(const DispatchList& list) {
 }
 
 RecordedDispatch Recorder::record_dispatch(const Dispatch& dispatch) {
-  const Variant& variant = pick_variant(*dispatch.kernel, info_, dispatch.rows, options_.force_variant);
+  const Variant& variant = pick_variant(dispatch, info_, options_.force_variant);
   RecordedDispatch recorded;
   recorded.kernel = make_kernel(dispatch, variant);
   recorded.grid = dispatch.kernel->grid(dispatch.params, variant);

@@ -74,7 +74,7 @@ class Recorder {
   bool add_dispatch(const Dispatch& dispatch, bool barrier_before) {
     const KernelSpec& kernel = *dispatch.kernel;
     const DeviceInfo& device = tools_.context->info();
-    const Variant& variant = pick_variant(kernel, device, dispatch.rows, tools_.options.force_variant);
+    const Variant& variant = pick_variant(dispatch, device, tools_.options.force_variant);
     const Grid grid = kernel.grid(dispatch.params, variant);
     if (grid.is_constant() && (grid.x.scale == 0 || grid.y.scale == 0 || grid.z.scale == 0)) return false;
     const std::array<uint32_t, 3>& most = device.limits.max_workgroup_count;

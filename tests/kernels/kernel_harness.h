@@ -21,7 +21,8 @@ class KernelHarness {
   const std::string& device_label() const { return device_.label; }
   // Names of the variants of `kernel` that this device can run.
   std::vector<std::string> variants_of(const KernelSpec& kernel);
-  // Runs one case; an empty string, or one line that says what is wrong where.
+  // Runs one case; an empty string, or one line that says what is wrong where. Cases of params that the variant does
+  // not serve are left out.
   std::string run_case(const KernelSpec& kernel, const std::string& variant, const KernelCase& kernel_case,
                        uint64_t seed);
 

@@ -62,13 +62,17 @@ TEST(ChooseVariant, ReadsSortedExpertsOnlyWhereTheyAre) {
 }
 
 KernelSpec two_classes() {
-  return {.name = "made_up",
-          .variants = {{.name = "portable"},
-                       {.name = "grouped", .min_rows = 1000, .requires_rows = 8},
-                       {.name = "tiled", .min_rows = 16},
-                       {.name = "wide", .for_wide_cpu = true},
-                       {.name = "wide_opencl", .for_wide_cpu = true, .dialect = Dialect::kOpenCl},
-                       {.name = "wide_texels", .for_wide_cpu = true, .texels = {"w"}}}};
+  return {
+      .name = "made_up",
+      .variants = {
+          {.name = "portable"},
+          {.name = "grouped", .min_rows = 1000, .requires_rows = 8},
+          {.name = "tiled", .min_rows = 16},
+          {.name = "particular",
+           .serves = [](std::span<const std::byte> params) { return params.size() == 4 && params[0] == std::byte{7}; }},
+          {.name = "wide", .for_wide_cpu = true},
+          {.name = "wide_opencl", .for_wide_cpu = true, .dialect = Dialect::kOpenCl},
+          {.name = "wide_texels", .for_wide_cpu = true, .texels = {"w"}}}};
 }
 
 DeviceInfo of_kind(BackendKind backend, DeviceType type) {
@@ -89,10 +93,43 @@ TEST(ChooseVariant, FollowsClassDialectAndRows) {
   EXPECT_EQ(choose_variant(kernel, software, 16).name, "wide");
   software.capabilities.add(Capability::kTexelBuffers);
   EXPECT_EQ(choose_variant(kernel, software, 16).name, "wide_texels");
-  EXPECT_EQ(pick_variant(kernel, gpu, 1, "tiled").name, "tiled");
-  EXPECT_EQ(pick_variant(kernel, gpu, 7, "grouped").name, "portable");
-  EXPECT_EQ(pick_variant(kernel, gpu, 8, "grouped").name, "grouped");
+  const auto picked = [&](uint32_t rows, std::string_view forced) {
+    return pick_variant({.kernel = &kernel, .rows = rows}, gpu, forced).name;
+  };
+  EXPECT_EQ(picked(1, "tiled"), "tiled");
+  EXPECT_EQ(picked(7, "grouped"), "portable");
+  EXPECT_EQ(picked(8, "grouped"), "grouped");
   EXPECT_EQ(choose_variant(kernel, of_kind(BackendKind::kOpenCl, DeviceType::kSoftware), 1).name, "wide_opencl");
+}
+
+TEST(ChooseVariant, TakesParticularVariantsForTheirParamsAlone) {
+  const KernelSpec kernel = two_classes();
+  const DeviceInfo gpu = of_kind(BackendKind::kVulkan, DeviceType::kDiscreteGpu);
+  const auto picked = [&](uint32_t param, std::string_view forced) {
+    return pick_variant({.kernel = &kernel, .params = pack_params(param), .rows = 1}, gpu, forced).name;
+  };
+  EXPECT_EQ(picked(7, ""), "particular");
+  EXPECT_EQ(picked(7, "particular"), "particular");
+  EXPECT_EQ(picked(8, ""), "portable");
+  EXPECT_EQ(picked(8, "particular"), "portable") << "not even forced";
+  EXPECT_EQ(choose_variant(kernel, gpu, 1).name, "portable") << "serves any params";
+}
+
+// The kernel tests leave out cases that a variant does not serve; they must not leave out all of them.
+TEST(ChooseVariant, EveryParticularVariantHasCasesAndOthersDoToo) {
+  for (const KernelSpec* kernel : kernel_table()) {
+    for (const Variant& variant : kernel->variants) {
+      if (variant.serves == nullptr) continue;
+      size_t served = 0;
+      size_t others = 0;
+      for (const KernelCase& kernel_case : kernel->cases()) {
+        Rng rng(1);
+        serves(variant, kernel_case.make(rng).params) ? ++served : ++others;
+      }
+      EXPECT_GT(served, 1u) << qualified_name(*kernel, variant);
+      EXPECT_GT(others, 0u) << qualified_name(*kernel, variant) << " could do without 'serves'";
+    }
+  }
 }
 
 }  // namespace

@@ -201,6 +201,11 @@ TEST(VulkanDevicePlan, CapabilitiesComeFromFeaturesAndCanBeSwitchedOff) {
   EXPECT_FALSE(less.info.capabilities.has(Capability::kSubgroups));
   // What is off is not enabled either.
   EXPECT_EQ(less.extensions, std::vector<std::string>{VK_KHR_8BIT_STORAGE_EXTENSION_NAME});
+
+  facts.int8_dot = true;
+  const DevicePlan more = plan_device(facts, {.disabled = {Capability::kF16, Capability::kStorage8}}, kGiB);
+  EXPECT_TRUE(more.info.capabilities.has(Capability::kInt8Dot));
+  EXPECT_EQ(more.extensions, std::vector<std::string>{VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME});
 }
 
 TEST(VulkanDevicePlan, LimitsCanBeLowered) {
