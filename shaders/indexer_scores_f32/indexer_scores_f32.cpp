@@ -78,6 +78,9 @@ std::vector<KernelCase> cases() {
       add("chunk_of_released_width",
           {.heads = 35, .dim = 128, .format = kKeyFp4, .ratio = 4, .stride = 330, .g_scale = 0.1f},
           {.n_tokens = 37, .position = 1280}),
+      // More heads than a GPU's workgroup decodes at a time.
+      add("many_heads", {.heads = 131, .dim = 96, .format = kKeyFp4, .ratio = 4, .stride = 303, .g_scale = 0.1f},
+          {.n_tokens = 2, .position = 1207}),
       add("nothing_visible", {.heads = 4, .dim = 64, .format = kKeyFp4, .ratio = 4, .stride = 3, .g_scale = 1},
           {.n_tokens = 2}),
   };
@@ -118,6 +121,27 @@ std::vector<Expected> reference(const CaseData& data) {
     }
   }
   return {scores};
+}
+
+bool is_packed(std::span<const std::byte> params) {
+  const auto p = unpack_params<Params>(params);
+  return p.format == kKeyFp4 && p.dim <= 128;
+}
+
+// For GPUs with integer dot products. The queries are decoded once for `entries` keys, in batches of 64: with one token
+// there are few workgroups, in a chunk more than enough.
+Variant int8_variant(std::string_view name, uint32_t entries, uint32_t min_rows) {
+  return {.name = name,
+          .text = "indexer_scores_f32/indexer_int8.kernel",
+          .workgroup = 128,
+          .constants = {{"ENTRIES", entries}},
+          .shared = {{"rows", ElementType::kU32x4, "128 * 9"},
+                     {"weights", ElementType::kF32, "64"},
+                     {"partial", ElementType::kF32, "WG * 2"}},
+          .requires_ = {Capability::kInt8Dot},
+          .min_rows = min_rows,
+          .serves = is_packed,
+          .dialect = Dialect::kGlsl};
 }
 
 Cost cost(std::span<const std::byte> params, const StepHeader& step) {
@@ -173,7 +197,9 @@ const KernelSpec& kernels::indexer_scores_f32() {
                     .shared = {{"queries", ElementType::kF32, "16384"}, {"panel", ElementType::kF32, "512 * 16"}},
                     .requires_ = {},
                     .for_wide_cpu = true,
-                    .dialect = Dialect::kOpenCl}},
+                    .dialect = Dialect::kOpenCl},
+                   int8_variant("int8", 64, 0),
+                   int8_variant("int8_chunk", 256, 8)},
       .grid = grid,
       .cases = cases,
       .reference = reference,
