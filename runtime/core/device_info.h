@@ -21,7 +21,7 @@ std::string_view name_of(DeviceType type);
 enum class Capability : uint32_t {
   kSubgroups,      // subgroup arithmetic in compute shaders
   kF16,            // 16-bit float arithmetic
-  kInt8Dot,        // 4x8-bit integer dot product
+  kInt8Dot,        // 4x8-bit integer dot product, on GPUs by an instruction
   kInt64,          // 64-bit integers in kernels
   kStorage8,       // 8-bit storage
   kStorage16,      // 16-bit storage

@@ -38,6 +38,9 @@ void read_properties(VkPhysicalDevice device, DeviceFacts& facts) {
   chain(properties, id);
   chain(properties, sizes);
   chain(properties, subgroup);
+  VkPhysicalDeviceShaderIntegerDotProductProperties dot = {
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES};
+  if (facts.has_extension(VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME)) chain(properties, dot);
   const bool has_driver = facts.has_extension(VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME);
   const bool has_pci = facts.has_extension(VK_EXT_PCI_BUS_INFO_EXTENSION_NAME);
   if (has_driver) chain(properties, driver);
@@ -45,6 +48,7 @@ void read_properties(VkPhysicalDevice device, DeviceFacts& facts) {
   vkGetPhysicalDeviceProperties2(device, &properties);
 
   facts.properties = properties.properties;
+  facts.int8_dot_accelerated = dot.integerDotProduct4x8BitPackedSignedAccelerated != 0;
   std::copy(std::begin(id.deviceUUID), std::end(id.deviceUUID), facts.device_uuid.begin());
   facts.max_allocation = sizes.maxMemoryAllocationSize;
   facts.subgroup_size = subgroup.subgroupSize;

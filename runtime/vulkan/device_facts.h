@@ -37,6 +37,7 @@ struct DeviceFacts {
   bool storage8 = false;
   bool storage16 = false;
   bool int8_dot = false;
+  bool int8_dot_accelerated = false;  // four signed bytes by four, by an instruction
   bool buffer_address = false;
   bool subgroup_size_control = false;
   bool texel_formats = false;  // uniform texel buffers of every ElementType

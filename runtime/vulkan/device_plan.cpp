@@ -88,7 +88,10 @@ CapabilitySet capabilities_of(const DeviceFacts& facts) {
     set.add(Capability::kSubgroups);
   }
   if (facts.float16) set.add(Capability::kF16);
-  if (facts.int8_dot) set.add(Capability::kInt8Dot);
+  // GPUs without the instruction have the feature too, and are slower with it than in f32. Software drivers keep it:
+  // what needs it is tested there, and is not what they choose.
+  const bool software = type_of(facts.properties.deviceType) == DeviceType::kSoftware;
+  if (facts.int8_dot && (facts.int8_dot_accelerated || software)) set.add(Capability::kInt8Dot);
   if (facts.int64) set.add(Capability::kInt64);
   if (facts.storage8) set.add(Capability::kStorage8);
   if (facts.storage16) set.add(Capability::kStorage16);

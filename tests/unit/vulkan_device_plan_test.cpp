@@ -208,6 +208,14 @@ TEST(VulkanDevicePlan, CapabilitiesComeFromFeaturesAndCanBeSwitchedOff) {
   EXPECT_EQ(more.extensions, std::vector<std::string>{VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME});
 }
 
+TEST(VulkanDevicePlan, GpusNeedAnInstructionForIntegerDotProducts) {
+  DeviceFacts facts = discrete_facts();
+  facts.int8_dot = true;
+  EXPECT_FALSE(plan_device(facts, {}, kGiB).info.capabilities.has(Capability::kInt8Dot));
+  facts.int8_dot_accelerated = true;
+  EXPECT_TRUE(plan_device(facts, {}, kGiB).info.capabilities.has(Capability::kInt8Dot));
+}
+
 TEST(VulkanDevicePlan, LimitsCanBeLowered) {
   const DevicePlan plan = plan_device(software_facts(), {.limits = {"max_range=1MiB", "max_allocation=8GiB"}}, kGiB);
   EXPECT_EQ(plan.info.limits.max_range, 1u << 20);
