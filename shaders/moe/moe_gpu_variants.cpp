@@ -61,6 +61,23 @@ std::vector<Variant> moe_tile_variants(bool fp4, bool up) {
   return {tile("tile32", 32, 128), tile("tile64", 64, 1024)};
 }
 
+Variant moe_int8_variant(bool up, bool (*serves)(std::span<const std::byte> params)) {
+  return {.name = "tile32_int8",
+          .text = "moe/moe_tile_int8.kernel",
+          .workgroup = 128,
+          .constants = {{"UP", up ? 1u : 0u}, {"ROWS", up ? 64u : 128u}, {"PAIRS", 32}, {"SERIAL", 0}},
+          .shared = {{.name = "w_tile", .type = ElementType::kU32x4, .count = "2 * 128"},
+                     {.name = "w_scale", .type = ElementType::kF32, .count = "128"},
+                     {.name = "x_tile", .type = ElementType::kU32x4, .count = "2 * PAIRS"},
+                     {.name = "x_scale", .type = ElementType::kF32, .count = "PAIRS"},
+                     {.name = "members", .type = ElementType::kU32, .count = "PAIRS"}},
+          .requires_ = {Capability::kInt8Dot},
+          .min_rows = 128,
+          .requires_rows = kMoeGroupedFrom,
+          .serves = serves,
+          .dialect = Dialect::kGlsl};
+}
+
 Grid moe_group_grid(const Variant& variant, uint32_t rows, uint32_t k, uint32_t experts) {
   return {.x = GridDim::constant(spec::ceil_div(rows, spec::constant_of(variant, "ROWS"))),
           .y = GridDim::groups(k, kMoeTilePairs, experts),

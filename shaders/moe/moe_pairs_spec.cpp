@@ -70,6 +70,7 @@ std::vector<KernelCase> pairs_cases() {
       {"fp8_activations", {.rows = 133, .cols = 288, .k = 3, .expert_end = 6, .x_kind = kFp8}, 61, 4},
       {"fp8_activations_scale_codes", {.rows = 9, .cols = 256, .k = 2, .expert_end = 6, .x_kind = kFp8}, 21, 6, true},
       {"coarse", {.rows = 43, .cols = 384, .k = 2, .expert_end = 6, .x_kind = kCoarse}, 40, 3},
+      {"coarse_one_expert", {.rows = 131, .cols = 96, .k = 2, .expert_end = 6, .x_kind = kCoarse}, 23, 1},
   };
   std::vector<KernelCase> cases;
   for (const Shape& shape : shapes) {
@@ -157,6 +158,7 @@ KernelSpec moe_pairs_spec(std::string_view name) {
       .cost = pairs_cost<kFp4>};
   for (Variant& variant : moe_group_gemv_variants(kFp4, false)) spec.variants.push_back(std::move(variant));
   for (Variant& variant : moe_tile_variants(kFp4, false)) spec.variants.push_back(std::move(variant));
+  if (kFp4) spec.variants.push_back(moe_int8_variant(false, has_coarse_x<MoePairsParams>));
   return spec;
 }
 

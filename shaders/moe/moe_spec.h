@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "runtime/core/kernel_spec.h"
+#include "runtime/core/x_kind.h"
 
 namespace nibble {
 
@@ -27,8 +28,14 @@ extern template KernelSpec moe_pairs_spec<false>(std::string_view);
 std::vector<Variant> moe_gemv_variants(bool fp4, bool up);
 std::vector<Variant> moe_group_gemv_variants(bool fp4, bool up);
 std::vector<Variant> moe_tile_variants(bool fp4, bool up);
+// The last of these for e2m1 weights, activations that may be rounded to int8, and integer dot products.
+Variant moe_int8_variant(bool up, bool (*serves)(std::span<const std::byte> params));
+template <typename Params>
+bool has_coarse_x(std::span<const std::byte> params) {
+  return unpack_params<Params>(params).x_kind == static_cast<uint32_t>(XKind::kCoarse);
+}
 inline bool is_for_groups(const Variant& variant) { return variant.min_rows > 0 && !variant.for_wide_cpu; }
-// The grid of the latter two for matrices of `rows` rows.
+// The grid of those that go by tiles for matrices of `rows` rows.
 Grid moe_group_grid(const Variant& variant, uint32_t rows, uint32_t k, uint32_t experts);
 
 }  // namespace nibble

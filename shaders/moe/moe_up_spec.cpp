@@ -84,7 +84,7 @@ std::vector<KernelCase> up_cases() {
        6,
        true},
       {"coarse_one_token", {.rows = 37, .cols = 160, .k = 3, .expert_end = 6, .limit = 10, .x_kind = kCoarse}, 1, 6},
-      {"coarse_prefill", {.rows = 43, .cols = 416, .k = 2, .expert_end = 6, .limit = 10, .x_kind = kCoarse}, 40, 3},
+      {"coarse_prefill", {.rows = 43, .cols = 416, .k = 2, .expert_end = 6, .limit = 10, .x_kind = kCoarse}, 61, 3},
       {"scale_codes_0_and_1", {.rows = 9, .cols = 256, .k = 2, .expert_end = 6, .limit = 10}, 3, 6, true},
   };
   std::vector<KernelCase> cases;
@@ -220,6 +220,7 @@ KernelSpec moe_up_spec(std::string_view name) {
   for (Variant& variant : moe_gemv_variants(kFp4, true)) spec.variants.push_back(std::move(variant));
   for (Variant& variant : moe_group_gemv_variants(kFp4, true)) spec.variants.push_back(std::move(variant));
   for (Variant& variant : moe_tile_variants(kFp4, true)) spec.variants.push_back(std::move(variant));
+  if (kFp4) spec.variants.push_back(moe_int8_variant(true, has_coarse_x<MoeUpParams>));
   return spec;
 }
 
