@@ -126,7 +126,8 @@ void add_devices_command(CLI::App& program) {
   auto flags = std::make_shared<Flags>();
   add_device_flags(*command, flags->device, /*with_name=*/false);
   add_json_flag(*command, flags->json);
-  command->add_flag("--kernels", flags->kernels, "Also name the variant of every kernel that the device would run");
+  command->add_flag("--kernels", flags->kernels,
+                    "Also name the variant of every kernel that the device would run, for one token of any format");
   command->footer(
       "Examples:\n"
       "  nibble devices\n"
