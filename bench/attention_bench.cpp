@@ -25,7 +25,8 @@ uint64_t peak_resident_bytes() {
 // The kernels that move no bytes to speak of are put beside f32.
 MathCeiling math_of(std::string_view kernel) {
   if (kernel == "indexer_scores_f32") return MathCeiling::kInt8;
-  if (kernel == "attention_f32" || kernel.starts_with("gemm_")) return MathCeiling::kBf16;
+  if (kernel == "attention_f32" || kernel == "attention_parts_f32" || kernel.starts_with("gemm_"))
+    return MathCeiling::kBf16;
   return MathCeiling::kF32;
 }
 

@@ -4,7 +4,9 @@
 #include <cmath>
 
 #include "bench/kernel_problem.h"
-#include "shaders/attention_f32/attention_f32.h"
+#include "shaders/attention_f32/attention_cases.h"
+#include "shaders/attention_join_f32/attention_join_f32.h"
+#include "shaders/attention_parts_f32/attention_parts_f32.h"
 #include "shaders/common/kv_entry_reference.h"
 #include "shaders/common/kv_format.h"
 #include "shaders/compress_pool_f32/compress_pool_f32.h"
@@ -67,14 +69,14 @@ std::vector<uint32_t> spread_ids(const ProblemRequest& request, uint32_t k, uint
   return ids;
 }
 
-CaseData make_attention(const AttentionParams& given, const ProblemRequest& request, Rng& rng) {
-  AttentionParams p = given;
+// Step, and the bindings up to the ids; sets what follows from the other params.
+CaseData attention_inputs(AttentionParams& p, const ProblemRequest& request, Rng& rng) {
   p.entry_words = kv_entry_words(p.dim, p.rope, p.format);
   p.rope_at = kStepHeaderWords;
   const spec::EntryShape entry = {.dim = p.dim, .rope = p.rope, .format = p.format};
   const size_t rows = size_t{request.tokens} * p.heads;
   const uint32_t entries = p.mode == kAttendWindow ? 1 : visible(request, p.ratio);
-  CaseData data{.params = pack_params(p), .step = step_with_rope(request, request.tokens, p.rope, rng)};
+  CaseData data{.step = step_with_rope(request, request.tokens, p.rope, rng)};
   data.bindings.push_back({.content = random_floats(rng, rows * p.dim)});
   for (const uint32_t count : {request.tokens, std::max(1u, p.window)}) {
     data.bindings.push_back({.content = spec::to_bytes(spec::random_entries(rng, count, entry))});
@@ -83,6 +85,45 @@ CaseData make_attention(const AttentionParams& given, const ProblemRequest& requ
   const bool by_ids = p.mode == kAttendIds;
   data.bindings.push_back(
       {.content = by_ids ? spec::to_bytes(spread_ids(request, p.k, p.ratio, rng)) : random_floats(rng, 4)});
+  return data;
+}
+
+CaseData make_attention(const AttentionParams& given, const ProblemRequest& request, Rng& rng) {
+  AttentionParams p = given;
+  CaseData data = attention_inputs(p, request, rng);
+  data.params = pack_params(p);
+  data.bindings.push_back({.content = random_floats(rng, p.heads)});
+  data.bindings.push_back(spec::blank(size_t{request.tokens} * p.heads * p.dim));
+  data.bindings.emplace_back();
+  return data;
+}
+
+CaseData make_parts(const AttentionPartsParams& given, const ProblemRequest& request, Rng& rng) {
+  AttentionPartsParams p = given;
+  CaseData data = attention_inputs(p.attention, request, rng);
+  const uint64_t longest = spec::attended_count(p.attention, request.position + request.tokens - 1);
+  const uint64_t fitting = (longest + kAttentionPartEntries - 1) / kAttentionPartEntries;
+  p.parts = static_cast<uint32_t>(std::clamp<uint64_t>(fitting, 1, p.parts));
+  data.params = pack_params(p);
+  const size_t rows = size_t{request.tokens} * p.attention.heads * p.parts;
+  data.bindings.push_back(spec::blank(rows * p.attention.dim));
+  data.bindings.push_back(spec::blank(rows * 2));
+  data.bindings.emplace_back();
+  return data;
+}
+
+CaseData make_join(const AttentionJoinParams& given, const ProblemRequest& request, Rng& rng) {
+  AttentionJoinParams p = given;
+  p.rope_at = kStepHeaderWords;
+  const size_t rows = size_t{request.tokens} * p.heads;
+  CaseData data{.params = pack_params(p), .step = step_with_rope(request, request.tokens, p.rope, rng)};
+  data.bindings.push_back({.content = random_floats(rng, rows * p.parts * p.dim)});
+  std::vector<float> stats;
+  for (size_t i = 0; i < rows * p.parts; ++i) {
+    stats.push_back(static_cast<float>(rng.uniform(-5, 5)));
+    stats.push_back(static_cast<float>(rng.uniform(1, 16)));
+  }
+  data.bindings.push_back({.content = spec::to_bytes(stats)});
   data.bindings.push_back({.content = random_floats(rng, p.heads)});
   data.bindings.push_back(spec::blank(rows * p.dim));
   data.bindings.emplace_back();
@@ -174,6 +215,14 @@ void add_attention_problems(ProblemTable& table) {
   all.ratio = 128;
   table["attention_f32"] = {shape("window", base, make_attention), shape("sparse", ids, make_attention),
                             shape("compressed", all, make_attention)};
+  const auto in_parts = [](const AttentionParams& p) {
+    return AttentionPartsParams{.attention = p, .parts = kAttentionMaxParts};
+  };
+  table["attention_parts_f32"] = {shape("window", in_parts(base), make_parts),
+                                  shape("sparse", in_parts(ids), make_parts),
+                                  shape("compressed", in_parts(all), make_parts)};
+  table["attention_join_f32"] = {
+      shape<AttentionJoinParams>("sparse", {.heads = 64, .dim = 512, .rope = 64, .parts = 40}, make_join)};
   table["indexer_scores_f32"] = {shape<IndexerScoresParams>(
       "indexer", {.heads = 64, .dim = 128, .format = kKeyFp4, .ratio = kRatio, .g_scale = 0.011f}, make_indexer)};
   table["topk_f32"] = {shape<TopkParams>("indexer", {.k = 512, .ratio = kRatio}, make_topk)};

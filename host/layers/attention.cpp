@@ -1,6 +1,7 @@
 #include "host/layers/layers.h"
 #include "runtime/core/kernel_table.h"
-#include "shaders/attention_f32/attention_f32.h"
+#include "shaders/attention_join_f32/attention_join_f32.h"
+#include "shaders/attention_parts_f32/attention_parts_f32.h"
 #include "shaders/common/kv_format.h"
 #include "shaders/encode_kv_f32/encode_kv_f32.h"
 
@@ -46,6 +47,20 @@ BufferView append_queries(Builder& b, const AttentionContext& context, const Act
                       .rope_at = b.step().rope_at(context.ratio),
                       .rows = {.rows_per_token = c.num_attention_heads}},
                      "q");
+}
+
+// Attention by parts of the entries: `inputs` are its bindings up to the ids.
+void append_in_parts(Builder& b, const AttentionPartsParams& params, std::vector<Binding> inputs,
+                     const BufferView& sinks, const BufferView& o) {
+  const AttentionParams& p = params.attention;
+  const Rows rows{.rows_per_token = p.heads * params.parts};
+  const BufferView parts = b.temporary(rows, p.dim, "o.parts");
+  const BufferView stats = b.temporary(rows, 2, "o.stats");
+  inputs.insert(inputs.end(), {parts, stats});
+  b.add(kernels::attention_parts_f32(), pack_params(params), std::move(inputs), "attention.parts");
+  const AttentionJoinParams join{
+      .heads = p.heads, .dim = p.dim, .rope = p.rope, .rope_at = p.rope_at, .parts = params.parts};
+  b.add(kernels::attention_join_f32(), pack_params(join), {parts, stats, sinks, o}, "attention.join");
 }
 
 // Grouped output projection: group g of the heads meets its own rows of wo_a; its input is not rounded.
@@ -95,8 +110,16 @@ BufferView append_attention(Builder& b, const AttentionContext& context, const B
                                .k = c.index_topk,
                                // Entries with rotated dims of 16 bits are exact in bf16: queries need no more.
                                .coarse = context.format.entry == kEntryFp8 ? 1u : 0u};
-  b.add(kernels::attention_f32(), pack_params(params), {q, window, context.kv.ring, entries, ids, w.sinks, o},
-        "attention");
+  const uint64_t compressed = mode == kChosenEntries ? c.index_topk
+                              : mode == kAllEntries  ? context.kv.entry_capacity
+                                                     : 0;
+  const uint32_t parts = b.attention_parts(c.sliding_window + compressed);
+  if (parts > 1) {
+    append_in_parts(b, {.attention = params, .parts = parts}, {q, window, context.kv.ring, entries, ids}, w.sinks, o);
+  } else {
+    b.add(kernels::attention_f32(), pack_params(params), {q, window, context.kv.ring, entries, ids, w.sinks, o},
+          "attention");
+  }
   b.commit(window, context.kv.ring, context.format.entry_words, c.sliding_window, "kv.ring");
   return append_output(b, context, o);
 }

@@ -4,6 +4,7 @@
 
 #include "runtime/base/error.h"
 #include "runtime/core/kernel_table.h"
+#include "shaders/attention_parts_f32/attention_parts_f32.h"
 #include "shaders/embed/embed.h"
 #include "shaders/gemm/gemm.h"
 #include "shaders/moe/moe.h"
@@ -18,6 +19,8 @@ namespace {
 // every slab of a chain (4 made moe_up 4 to 5 times slower), so drivers on the host's processor get one at a time.
 constexpr uint32_t kMaxSlabs = 8;
 constexpr uint32_t kFp8Block = 128;
+// Parts times heads times tokens that fill a large GPU: 512 workgroups of 16 heads.
+constexpr uint64_t kAttentionPartRows = 8192;
 
 const KernelSpec& gemm_for(WeightKind kind, const std::string& name) {
   switch (kind) {
@@ -148,6 +151,15 @@ void Builder::embed(const DeviceTable& table, uint32_t ids_at, uint32_t copies, 
 
 bool Builder::groups_experts() const {
   return max_tokens() >= kMoeGroupedFrom && !device_.capabilities.has(Capability::kHostMemory);
+}
+
+uint32_t Builder::attention_parts(uint64_t most_entries) const {
+  const bool is_gpu = !device_.is_wide_cpu() && !device_.capabilities.has(Capability::kHostMemory);
+  if (!is_gpu || max_tokens() > kAttentionPartsTokens) return 1;
+  const uint64_t fitting = (most_entries + kAttentionPartEntries - 1) / kAttentionPartEntries;
+  const uint64_t rows = uint64_t{max_tokens()} * config_.num_attention_heads;
+  const uint64_t wanted = std::max<uint64_t>(kAttentionPartRows / rows, 1);
+  return static_cast<uint32_t>(std::clamp<uint64_t>(std::min(fitting, wanted), 1, kAttentionMaxParts));
 }
 
 uint32_t Builder::slabs_per_dispatch(uint32_t slab_bindings, uint32_t others) const {

@@ -93,6 +93,10 @@ class Builder {
   // Whether a step's experts are worth sorting by a dispatch of its own. Kernels on the host sort for themselves.
   bool groups_experts() const;
 
+  // Into how many parts a token's attention to `most_entries` entries is cut; 1: none. On a GPU the heads of a few
+  // tokens alone would occupy a few of its processors.
+  uint32_t attention_parts(uint64_t most_entries) const;
+
   // Slabs of each of `slab_bindings` bindings that one dispatch binds beside `others` views: what the device's limits
   // allow, and no more than pays.
   uint32_t slabs_per_dispatch(uint32_t slab_bindings, uint32_t others) const;

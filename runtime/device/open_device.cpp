@@ -100,6 +100,12 @@ std::vector<size_t> matches_of(std::string_view name, const std::vector<FoundDev
 
 }  // namespace
 
+void treat_as_gpu(DeviceInfo& info) {
+  if (info.type != DeviceType::kSoftware) return;
+  info.type = DeviceType::kVirtualGpu;
+  info.notes.emplace_back("a software driver that is treated as a GPU");
+}
+
 std::vector<FoundDevice> list_devices(const DeviceOptions& options, std::vector<std::string>* problems) {
   std::vector<FoundDevice> found;
   for (Backend* backend : backends()) {

@@ -22,7 +22,11 @@ struct DeviceOptions {
   uint32_t threads = 0;              // cpu backend; 0 = all processors
   double submit_seconds = 0.2;       // budget of one submission
   std::string force_variant;         // kernels that have a variant of this name use it
+  bool as_gpu = false;               // what is meant for GPUs also runs on a software driver: tests it, slowly
 };
+
+// What `as_gpu` asks for, for backends: a software driver passes for a GPU.
+void treat_as_gpu(DeviceInfo& info);
 
 // A device that was found, and why `auto` would not take it ("" if it would).
 struct FoundDevice {

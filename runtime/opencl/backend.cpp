@@ -12,6 +12,7 @@ DeviceInfo describe(const opencl::PlatformDevice& found, size_t index, const Dev
   DeviceInfo info = opencl::make_device_info(found.facts, index, available_host_memory());
   for (const std::string& limit : options.limits) apply_limit(info, limit);
   for (const Capability capability : options.disabled) info.capabilities.remove(capability);
+  if (options.as_gpu) treat_as_gpu(info);
   return info;
 }
 

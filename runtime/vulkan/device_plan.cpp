@@ -220,6 +220,7 @@ DevicePlan plan_device(const DeviceFacts& facts, const DeviceOptions& options, u
 
   for (const Capability capability : options.disabled) plan.info.capabilities.remove(capability);
   for (const std::string& limit : options.limits) apply_limit(plan.info, limit);
+  if (options.as_gpu) treat_as_gpu(plan.info);
   plan.device_memory_is_mapped = plan.info.capabilities.has(Capability::kMappedMemory);
   if (!plan.info.capabilities.has(Capability::kTimestamps)) plan.timestamp_mask = 0;
   plan.extensions = extensions_for(plan.info.capabilities);

@@ -3,10 +3,9 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <set>
 
 #include "runtime/core/kernel_table.h"
-#include "shaders/common/kv_entry_reference.h"
+#include "shaders/attention_f32/attention_cases.h"
 #include "shaders/common/kv_format.h"
 
 namespace nibble {
@@ -25,46 +24,11 @@ Grid grid(std::span<const std::byte> params, const Variant& variant) {
   return {.x = GridDim::tokens(), .y = GridDim::constant(spec::ceil_div(p.heads, heads)), .z = {}};
 }
 
-// For each token up to k distinct visible entries, ascending.
-std::vector<uint32_t> choose_ids(Rng& rng, const Params& p, const StepHeader& step) {
-  std::vector<uint32_t> ids;
-  for (uint32_t t = 0; t < step.n_tokens; ++t) {
-    const uint32_t visible = (step.position + t + 1) / p.ratio;
-    std::set<uint32_t> chosen;
-    while (chosen.size() < std::min(p.k, visible)) chosen.insert(rng.below(visible));
-    ids.push_back(static_cast<uint32_t>(chosen.size()));
-    ids.insert(ids.end(), chosen.begin(), chosen.end());
-    ids.resize(size_t{t + 1} * (p.k + 1), 0xffffffffu);
-  }
-  return ids;
-}
-
 CaseData make_case(Rng& rng, Params p, const StepHeader& step) {
-  p.entry_words = kv_entry_words(p.dim, p.rope, p.format);
-  p.rope_at = kStepHeaderWords + 1;
-  const spec::EntryShape shape = {.dim = p.dim, .rope = p.rope, .format = p.format};
-  const size_t rows = size_t{step.n_tokens} * p.heads;
-  const uint32_t visible = p.mode == kAttendWindow ? 0 : (step.position + step.n_tokens) / p.ratio;
-  std::vector<uint32_t> extra(1, 0xffffffffu);
-  for (uint32_t i = 0; i < step.n_tokens * p.rope / 2; ++i) {
-    const double angle = rng.uniform(-3.2, 3.2);
-    extra.push_back(std::bit_cast<uint32_t>(static_cast<float>(std::cos(angle))));
-    extra.push_back(std::bit_cast<uint32_t>(static_cast<float>(std::sin(angle))));
-  }
-  CaseData data;
+  CaseData data = spec::random_attention(rng, p, step);
   data.params = pack_params(p);
-  data.step = spec::step_words(step, extra);
-  const auto entries = [&](size_t count) {
-    return spec::slabs(spec::random_entries(rng, std::max<size_t>(count, 1), shape), p.entry_words);
-  };
-  data.bindings.push_back({.content = spec::to_bytes(spec::normal_floats(rng, rows * p.dim))});
-  data.bindings.push_back({.content = entries(step.n_tokens).content});
-  data.bindings.push_back({.content = entries(p.window).content});
-  data.bindings.push_back(entries(visible));
-  data.bindings.push_back(p.mode == kAttendIds ? CaseBinding{.content = spec::to_bytes(choose_ids(rng, p, step))}
-                                               : spec::blank(1));
   data.bindings.push_back({.content = spec::to_bytes(spec::normal_floats(rng, p.heads, 2))});
-  data.bindings.push_back(spec::blank(rows * p.dim));
+  data.bindings.push_back(spec::blank(size_t{step.n_tokens} * p.heads * p.dim));
   data.bindings.emplace_back();
   return data;
 }
@@ -107,24 +71,6 @@ std::vector<KernelCase> cases() {
       add("longest_context", with(longest, kAttendVisible, 128, 0), {.n_tokens = 1, .position = 1048575}),
       add("no_window", with(no_window, kAttendIds, 4, 20), {.n_tokens = 6, .position = 0}),
   };
-}
-
-// The words of every entry that token t attends to.
-std::vector<std::span<const uint32_t>> attended(const std::vector<std::vector<uint32_t>>& in, const Params& p,
-                                                const StepHeader& step, uint32_t t) {
-  const auto entry = [&](size_t binding, size_t row) {
-    return std::span(in[binding]).subspan(row * p.entry_words, p.entry_words);
-  };
-  std::vector<std::span<const uint32_t>> list;
-  const uint32_t query = step.position + t;
-  for (uint32_t position = 0; position <= query; ++position) {
-    if (position + p.window <= query) continue;
-    list.push_back(position >= step.position ? entry(1, position - step.position) : entry(2, position % p.window));
-  }
-  for (uint32_t j = 0; p.mode == kAttendVisible && (j + 1) * p.ratio <= query + 1; ++j) list.push_back(entry(3, j));
-  const uint32_t* ids = in[4].data() + size_t{t} * (p.k + 1);
-  for (uint32_t i = 0; p.mode == kAttendIds && i < ids[0]; ++i) list.push_back(entry(3, ids[1 + i]));
-  return list;
 }
 
 void expect_head(Expected& out, std::span<const float> q, const std::vector<std::vector<double>>& entries, double sink,
@@ -178,14 +124,9 @@ std::vector<Expected> reference(const CaseData& data) {
   const StepHeader step = read_step_header(data.step);
   const auto q = spec::from_bytes<float>(data.bindings[0].content);
   const auto sinks = spec::from_bytes<float>(data.bindings[5].content);
-  std::vector<std::vector<uint32_t>> in;
-  for (const CaseBinding& binding : data.bindings) in.push_back(spec::from_bytes<uint32_t>(binding.content));
   Expected out{.binding = 6};
   for (uint32_t t = 0; t < step.n_tokens; ++t) {
-    std::vector<std::vector<double>> entries;
-    for (const auto& words : attended(in, p, step, t)) {
-      entries.push_back(spec::entry_values(words, {.dim = p.dim, .rope = p.rope, .format = p.format}));
-    }
+    const std::vector<std::vector<double>> entries = spec::attended_entries(data, p, t);
     for (uint32_t h = 0; h < p.heads; ++h) {
       const size_t row = size_t{t} * p.heads + h;
       expect_head(out, std::span(q).subspan(row * p.dim, p.dim), entries, double{sinks[h]},
@@ -199,10 +140,7 @@ Cost cost(std::span<const std::byte> params, const StepHeader& step) {
   const auto p = unpack_params<Params>(params);
   Cost total;
   for (uint64_t t = 0; t < step.n_tokens; ++t) {
-    const uint64_t seen = step.position + t + 1;
-    uint64_t entries = std::min<uint64_t>(seen, p.window);
-    if (p.mode != kAttendWindow)
-      entries += p.mode == kAttendIds ? std::min<uint64_t>(p.k, seen / p.ratio) : seen / p.ratio;
+    const uint64_t entries = spec::attended_count(p, step.position + t);
     total.bytes += 4 * (entries * p.entry_words + 2 * uint64_t{p.heads} * p.dim);
     total.flops += 4 * entries * p.heads * p.dim;
   }
@@ -210,6 +148,19 @@ Cost cost(std::span<const std::byte> params, const StepHeader& step) {
 }
 
 }  // namespace
+
+std::vector<ParamSpec> attention_param_specs() {
+  return {{"heads"},       {"dim"},  {"rope"},  {"rope_at"}, {"window"}, {"format"},
+          {"entry_words"}, {"mode"}, {"ratio"}, {"k"},       {"coarse"}};
+}
+
+std::vector<SharedArray> attention_tiles_memory() {
+  return {{"kv", ElementType::kF32x4, "8 * 128"},
+          {"partial", ElementType::kF32x4, "16 * 33"},
+          {"scores", ElementType::kF32x4, "8 * 4"},
+          {"weights", ElementType::kF32x4, "8 * 4"},
+          {"keep", ElementType::kF32x4, "4"}};
+}
 
 const KernelSpec& kernels::attention_f32() {
   static const KernelSpec spec = {
@@ -229,17 +180,7 @@ const KernelSpec& kernels::attention_f32() {
            {.name = "sinks", .shape = "[heads]"},
            {.name = "o", .type = ElementType::kF32x4, .access = Access::kWrite, .shape = "[tokens, heads, dim]"},
            {.name = "step", .type = ElementType::kU32, .kind = BindingKind::kStep}},
-      .params = {{"heads"},
-                 {"dim"},
-                 {"rope"},
-                 {"rope_at"},
-                 {"window"},
-                 {"format"},
-                 {"entry_words"},
-                 {"mode"},
-                 {"ratio"},
-                 {"k"},
-                 {"coarse"}},
+      .params = attention_param_specs(),
       .variants = {{.name = "portable",
                     .text = "attention_f32/attention_f32.kernel",
                     .workgroup = 128,
@@ -250,6 +191,13 @@ const KernelSpec& kernels::attention_f32() {
                                {"weights", ElementType::kF32, "64"},
                                {"keep", ElementType::kF32, "4"}},
                     .requires_ = {}},
+                   {.name = "heads16",
+                    .text = "attention_f32/attention_tiles.kernel",
+                    .workgroup = 128,
+                    .constants = {{"HEADS", 16}, {"PARTED", 0}},
+                    .shared = attention_tiles_memory(),
+                    .requires_ = {},
+                    .min_rows = kAttentionPartsTokens + 1},
                    {.name = "vector",
                     .text = "attention_f32/attention_vector.kernel",
                     .workgroup = 1,

@@ -2,6 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
+
+#include "runtime/core/kernel_spec.h"
 
 namespace nibble {
 
@@ -27,5 +30,13 @@ struct AttentionParams {
   uint32_t k = 0;
   uint32_t coarse = 0;  // 1: the kernel may round queries and softmax weights to bf16
 };
+
+// Steps of at most so many tokens leave a GPU empty unless their entries are cut into parts (attention_parts_f32).
+inline constexpr uint32_t kAttentionPartsTokens = 8;
+
+// What the params are called in kernel texts, and the workgroup memory of attention_tiles.kernel, which two kernels
+// share.
+std::vector<ParamSpec> attention_param_specs();
+std::vector<SharedArray> attention_tiles_memory();
 
 }  // namespace nibble

@@ -21,7 +21,7 @@ constexpr uint32_t kAttentionMaxDim = 512;
 constexpr uint32_t kAttentionHeads = 16;  // heads of one item: they share the decoded entries
 constexpr uint32_t kAttentionTile = 16;   // entries decoded at a time: 32 KiB at 512 dims, the first cache's size
 
-uint64_t attention_items(const CpuArgs& args) {
+[[maybe_unused]] uint64_t attention_items(const CpuArgs& args) {
   const auto p = args.get<AttentionParams>();
   return uint64_t{args.step.n_tokens} * ((p.heads + kAttentionHeads - 1) / kAttentionHeads);
 }
@@ -73,7 +73,8 @@ struct HeadState {
 };
 
 // Adds `count` decoded entries [count, dim] to one head.
-void attend_tile(HeadState& head, const float* q, const float* entries, uint32_t count, uint32_t dim, float root) {
+[[maybe_unused]] void attend_tile(HeadState& head, const float* q, const float* entries, uint32_t count, uint32_t dim,
+                                  float root) {
   float scores[kAttentionTile];
   float largest = head.largest;
   for (uint32_t e = 0; e < count; ++e) {
@@ -93,7 +94,7 @@ void attend_tile(HeadState& head, const float* q, const float* entries, uint32_t
   }
 }
 
-void finish_head(float* o, const HeadState& head, const uint32_t* table, const AttentionParams& p) {
+[[maybe_unused]] void finish_head(float* o, const HeadState& head, const uint32_t* table, const AttentionParams& p) {
   for (uint32_t i = 0; i < p.dim; ++i) o[i] = head.sum[i] / head.total;
   float* turned = o + p.dim - p.rope;
   for (uint32_t i = 0; i < p.rope; i += 2) {
@@ -106,7 +107,7 @@ void finish_head(float* o, const HeadState& head, const uint32_t* table, const A
   }
 }
 
-void attention_item(const CpuArgs& args, const AttentionParams& p, uint32_t t, uint32_t first_head) {
+[[maybe_unused]] void attention_item(const CpuArgs& args, const AttentionParams& p, uint32_t t, uint32_t first_head) {
   const AttendedEntries attended(args, p, t);
   const uint32_t heads = std::min(kAttentionHeads, p.heads - first_head);
   const size_t first_row = size_t{t} * p.heads + first_head;
@@ -130,7 +131,7 @@ void attention_item(const CpuArgs& args, const AttentionParams& p, uint32_t t, u
   for (uint32_t h = 0; h < heads; ++h) finish_head(o + size_t{h} * p.dim, states[h], table, p);
 }
 
-void attention_run(const CpuArgs& args, uint64_t begin, uint64_t end) {
+[[maybe_unused]] void attention_run(const CpuArgs& args, uint64_t begin, uint64_t end) {
   const auto p = args.get<AttentionParams>();
   const uint64_t groups = (p.heads + kAttentionHeads - 1) / kAttentionHeads;
   for (uint64_t item = begin; item < end; ++item) {

@@ -92,6 +92,7 @@ int run_device_tests(int argc, char** argv) {
     if (argument.starts_with("--device=")) wanted_labels().emplace(argument.substr(9));
     if (argument.starts_with("--limit=")) flag_options().limits.emplace_back(argument.substr(8));
     if (argument == "--validation") flag_options().validation = true;
+    if (argument == "--as-gpu") flag_options().as_gpu = true;
     if (argument == "--shuffle") flag_options().shuffle_groups = true;
   }
   testing::InitGoogleTest(&argc, argv);

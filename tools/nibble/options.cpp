@@ -65,6 +65,10 @@ void add_device_flags(CLI::App& command, DeviceFlags& flags, bool with_name) {
       ->allow_extra_args(false)
       ->group(group);
   command
+      .add_flag("--as-gpu", options.as_gpu,
+                "Run the kernels meant for GPUs on a software driver as well; slow, for testing them")
+      ->group(group);
+  command
       .add_option("--cache-dir", options.cache_dir,
                   "Where compiled kernels are kept (default: nibble/ in the user's cache directory)")
       ->type_name("DIR")
