@@ -19,8 +19,8 @@ namespace {
 // every slab of a chain (4 made moe_up 4 to 5 times slower), so drivers on the host's processor get one at a time.
 constexpr uint32_t kMaxSlabs = 8;
 constexpr uint32_t kFp8Block = 128;
-// Parts times heads times tokens that fill a large GPU: 512 workgroups of 16 heads.
-constexpr uint64_t kAttentionPartRows = 8192;
+// Parts times heads times tokens that fill a large GPU: 512 workgroups of 8 heads.
+constexpr uint64_t kAttentionPartRows = 4096;
 
 const KernelSpec& gemm_for(WeightKind kind, const std::string& name) {
   switch (kind) {

@@ -156,10 +156,10 @@ std::vector<ParamSpec> attention_param_specs() {
 
 std::vector<SharedArray> attention_tiles_memory() {
   return {{"kv", ElementType::kF32x4, "8 * 128"},
-          {"partial", ElementType::kF32x4, "16 * 33"},
-          {"scores", ElementType::kF32x4, "8 * 4"},
-          {"weights", ElementType::kF32x4, "8 * 4"},
-          {"keep", ElementType::kF32x4, "4"}};
+          {"partial", ElementType::kF32x4, "32 * 17"},
+          {"scores", ElementType::kF32x4, "8 * 2"},
+          {"weights", ElementType::kF32x4, "8 * 2"},
+          {"keep", ElementType::kF32x4, "2"}};
 }
 
 const KernelSpec& kernels::attention_f32() {
@@ -191,10 +191,10 @@ const KernelSpec& kernels::attention_f32() {
                                {"weights", ElementType::kF32, "64"},
                                {"keep", ElementType::kF32, "4"}},
                     .requires_ = {}},
-                   {.name = "heads16",
+                   {.name = "heads8",
                     .text = "attention_f32/attention_tiles.kernel",
-                    .workgroup = 128,
-                    .constants = {{"HEADS", 16}, {"PARTED", 0}},
+                    .workgroup = 256,
+                    .constants = {{"HEADS", 8}, {"PARTED", 0}},
                     .shared = attention_tiles_memory(),
                     .requires_ = {},
                     .min_rows = kAttentionPartsTokens + 1},
