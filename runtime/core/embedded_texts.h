@@ -1,4 +1,4 @@
-// The kernel texts and preludes that were under shaders/ when this was built.
+// The kernel texts and preludes that were under shaders/, and the probes under tools/conformance/, when this was built.
 #pragma once
 
 #include <span>
@@ -7,7 +7,7 @@
 namespace nibble {
 
 struct EmbeddedText {
-  std::string_view name;  // path under shaders/
+  std::string_view name;  // path under shaders/ or tools/conformance/
   std::string_view text;
 };
 

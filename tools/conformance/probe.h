@@ -1,0 +1,26 @@
+// A probe: one fact about a driver that kernels stand on, as a tiny kernel of its own. Where a kernel fails, the probes
+// that fail beside it say why. Constant data; never in the kernel table, so no program of a model can contain one.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "runtime/core/kernel_spec.h"
+
+namespace nibble::conformance {
+
+struct Probe {
+  // Named "probe_<fact>"; its texts are tools/conformance/probes/*.kernel, in Variant::text "probes/<file>.kernel".
+  KernelSpec spec;
+  std::string_view fact;                       // "f16 denormals survive unpackHalf2x16"
+  std::string_view symptom;                    // what kernels do on a driver that breaks it
+  std::vector<std::string_view> relied_on_by;  // shell patterns over "kernel__variant"
+};
+
+// In the order in which a report lists them. The processor has no driver to probe: devices of other backends only.
+const std::vector<Probe>& probes();
+
+// Whether `pattern` is one of `*`, `?` and literal characters that matches all of `text`.
+bool matches(std::string_view pattern, std::string_view text);
+
+}  // namespace nibble::conformance
