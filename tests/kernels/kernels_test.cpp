@@ -12,15 +12,21 @@
 
 #include "runtime/base/error.h"
 #include "runtime/core/kernel_table.h"
-#include "tests/kernels/kernel_harness.h"
 #include "tests/kernels/op_runner.h"
+#include "tests/support/test_devices.h"
+#include "tools/conformance/case_runner.h"
 
 namespace nibble {
 namespace {
 
+struct TestedDevice {
+  std::string label;
+  std::unique_ptr<conformance::CaseRunner> runner;
+};
+
 struct Settings {
   uint64_t seed = 0;
-  std::vector<std::unique_ptr<KernelHarness>> harnesses;  // one per device, opened by the first test
+  std::vector<TestedDevice> devices;  // opened by the first test
 };
 
 Settings& settings() {
@@ -28,13 +34,14 @@ Settings& settings() {
   return instance;
 }
 
-const std::vector<std::unique_ptr<KernelHarness>>& harnesses() {
-  if (settings().harnesses.empty()) {
+const std::vector<TestedDevice>& tested_devices() {
+  if (settings().devices.empty()) {
     for (const TestDevice& device : test_devices()) {
-      settings().harnesses.push_back(std::make_unique<KernelHarness>(device));
+      settings().devices.push_back(
+          {device.label, std::make_unique<conformance::CaseRunner>(device.id, device.options)});
     }
   }
-  return settings().harnesses;
+  return settings().devices;
 }
 
 class KernelTest : public testing::TestWithParam<std::string> {};
@@ -43,16 +50,18 @@ TEST_P(KernelTest, MatchesItsReference) {
   const KernelSpec& kernel = find_kernel(GetParam());
   const std::vector<KernelCase> cases = kernel.cases();
   ASSERT_FALSE(cases.empty());
-  for (const auto& harness : harnesses()) {
-    const std::vector<std::string> variants = harness->variants_of(kernel);
-    EXPECT_FALSE(variants.empty()) << harness->device_label() << " can run no variant of " << kernel.name;
+  for (const auto& [label, runner] : tested_devices()) {
+    const std::vector<std::string> variants = runner->variants_of(kernel);
+    EXPECT_FALSE(variants.empty()) << label << " can run no variant of " << kernel.name;
     for (const std::string& variant : variants) {
       for (size_t i = 0; i < cases.size(); ++i) {
         try {
-          EXPECT_EQ(harness->run_case(kernel, variant, cases[i], settings().seed + i), "");
+          const auto result = runner->run(kernel, variant, cases[i], {.seed = settings().seed + i});
+          EXPECT_EQ(name_of(result.verdict), "pass") << label << " " << kernel.name << "__" << variant << " case '"
+                                                     << cases[i].name << "': " << result.message;
         } catch (const Error& error) {
-          ADD_FAILURE() << harness->device_label() << " " << kernel.name << "__" << variant << " case '"
-                        << cases[i].name << "': " << error.what();
+          ADD_FAILURE() << label << " " << kernel.name << "__" << variant << " case '" << cases[i].name
+                        << "': " << error.what();
           break;  // what cannot be compiled for one case cannot for the others
         }
       }
@@ -76,7 +85,7 @@ int run(int argc, char** argv) {
   }
   std::cout << "seed " << settings().seed << "\n";
   const int result = run_device_tests(argc, argv);
-  settings().harnesses.clear();  // devices end before the drivers' own static objects do
+  settings().devices.clear();  // devices end before the drivers' own static objects do
   close_devices();
   return result;
 }

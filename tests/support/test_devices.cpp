@@ -1,7 +1,6 @@
 #include "tests/support/test_devices.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
@@ -10,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "runtime/base/error.h"
+#include "tools/conformance/driver_label.h"
 
 namespace nibble {
 namespace {
@@ -22,17 +22,11 @@ std::set<std::string>& wanted_labels() {
   return labels;
 }
 
-std::string label_of(const DeviceInfo& info) {
-  std::string text = info.name + " " + info.driver;
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  const auto contains = [&](std::string_view part) { return text.find(part) != std::string::npos; };
-  if (info.backend == BackendKind::kCpu) return "cpu";
-  if (contains("llvmpipe")) return "lavapipe";
-  if (contains("swiftshader")) return "swiftshader";
-  if (contains("oclgrind")) return "oclgrind";
-  if (contains("pocl") || contains("pthread") || contains("portable computing")) return "pocl";
-  std::string label = info.id;
+// Two devices of one driver are told apart by their ids.
+std::string label_of(const DeviceInfo& info, const std::vector<TestDevice>& others) {
+  std::string label = conformance::driver_label(info);
+  if (std::ranges::find(others, label, &TestDevice::label) == others.end()) return label;
+  label += "_" + info.id;
   std::replace(label.begin(), label.end(), ':', '_');
   return label;
 }
@@ -48,7 +42,7 @@ std::vector<TestDevice> find_devices() {
   if (std::filesystem::exists(kSwiftShaderManifest)) options.icds.emplace_back(kSwiftShaderManifest);
   std::vector<TestDevice> devices;
   for (const FoundDevice& found : list_devices(options)) {
-    const std::string label = label_of(found.info);
+    const std::string label = label_of(found.info, devices);
     if (found.info.type == DeviceType::kNull) continue;
     if (options.validation && found.info.backend != BackendKind::kVulkan) continue;
     if (!wanted_labels().empty() && !wanted_labels().contains(label)) continue;

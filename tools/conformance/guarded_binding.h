@@ -1,4 +1,4 @@
-// A binding of a test dispatch: buffers with guard words before and after each view.
+// A binding of a tried dispatch: buffers with guard words before and after each view.
 #pragma once
 
 #include <optional>
@@ -9,7 +9,7 @@
 #include "runtime/base/rng.h"
 #include "runtime/device/device.h"
 
-namespace nibble {
+namespace nibble::conformance {
 
 // Owns the device buffers of one binding (one view, or the slabs) and their host images.
 class GuardedBinding {
@@ -26,11 +26,13 @@ class GuardedBinding {
   // What the binding holds before the dispatch.
   std::span<const std::byte> before() const { return before_; }
 
- private:
   struct Slab {
     BufferView view;
-    std::vector<std::byte> image;  // guard, content, guard
+    std::vector<std::byte> image;  // of the whole buffer: guard, content, guard
   };
+  std::span<const Slab> slabs() const { return slabs_; }
+
+ private:
   void add_slab(Device& device, std::span<const std::byte> content, uint64_t shift, Rng& rng);
 
   const BindingSpec* spec_;
@@ -39,4 +41,4 @@ class GuardedBinding {
   std::vector<Slab> slabs_;
 };
 
-}  // namespace nibble
+}  // namespace nibble::conformance

@@ -1,11 +1,11 @@
-#include "tests/kernels/guarded_binding.h"
+#include "tools/conformance/guarded_binding.h"
 
 #include <algorithm>
 #include <cstring>
 
 #include <fmt/format.h>
 
-namespace nibble {
+namespace nibble::conformance {
 namespace {
 
 constexpr uint64_t kGuardBytes = 256;
@@ -47,7 +47,7 @@ void GuardedBinding::add_slab(Device& device, std::span<const std::byte> content
   slab.image.resize(total);
   for (std::byte& byte : slab.image) byte = static_cast<std::byte>(rng.below(256));
   std::copy(content.begin(), content.end(), slab.image.begin() + static_cast<ptrdiff_t>(begin));
-  const auto buffer = device.allocate(total, fmt::format("test.{}", spec_->name));
+  const auto buffer = device.allocate(total, fmt::format("case.{}", spec_->name));
   slab.view = BufferView(buffer, begin, content.size());
   slabs_.push_back(std::move(slab));
 }
@@ -81,4 +81,4 @@ std::vector<std::byte> GuardedBinding::download(Device& device, std::optional<st
   return content;
 }
 
-}  // namespace nibble
+}  // namespace nibble::conformance

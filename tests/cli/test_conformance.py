@@ -1,0 +1,104 @@
+"""`nibble conformance`: usage, exit codes, and the forms of its report."""
+import html.parser
+import json
+
+import pytest
+
+from support import expect_error, expect_success, run
+
+KERNEL = "add_broadcast_f32"
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """One kernel on the cpu: the text, the JSON and the page."""
+    folder = tmp_path_factory.mktemp("conformance")
+    text = expect_success(run("conformance", "-d", "cpu", "--kernel", KERNEL, "--json", folder / "r.json",
+                              "--html", folder / "r.html")).decode()
+    return text, json.loads((folder / "r.json").read_text()), (folder / "r.html").read_text()
+
+
+def test_json_has_its_documented_keys(report):
+    everything = report[1]
+    assert {"nibble", "system", "mode", "seed", "disabled", "limits", "unexpected", "devices"} <= everything.keys()
+    assert everything["unexpected"] == 0
+    device, = everything["devices"]
+    assert {"label", "id", "name", "driver", "driver_version", "driver_build", "capabilities", "notices", "totals",
+            "rows"} <= device.keys()
+    assert device["id"] == "cpu"
+    assert device["totals"]["pass"] == sum(row["verdict"] == "pass" for row in device["rows"]) > 0
+    for row in device["rows"]:
+        assert {"kernel", "variant", "case", "index", "seed", "verdict", "message", "seconds", "elements", "wrong",
+                "worst", "unexpected", "expectation", "causes"} <= row.keys()
+        assert row["kernel"] == KERNEL
+
+
+def test_text_sums_up_each_device(report):
+    assert "cpu" in report[0] and "0 unexpected" in report[0]
+
+
+class Page(html.parser.HTMLParser):
+    """Keeps the open elements; every closing tag must be that of the innermost one."""
+
+    void = {"meta", "input", "link", "br"}
+
+    def __init__(self):
+        super().__init__()
+        self.open = []
+        self.outside = []
+
+    def handle_starttag(self, tag, attributes):
+        if tag not in self.void:
+            self.open.append(tag)
+        self.outside += [value for name, value in attributes if name in ("src", "href")]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_page_is_well_formed_and_needs_nothing_else(report):
+    page = Page()
+    page.feed(report[2])
+    page.close()
+    assert page.open == [] and page.outside == []
+    assert KERNEL in report[2] and "@DATA@" not in report[2]
+
+
+def test_markdown_is_a_table():
+    text = expect_success(run("conformance", "-d", "cpu", "--kernel", KERNEL, "--md")).decode()
+    assert "| device | driver |" in text
+
+
+def test_same_seed_same_rows(tmp_path):
+    rows = []
+    for name in ("a.json", "b.json"):
+        expect_success(run("conformance", "-d", "cpu", "--kernel", KERNEL, "--seed", 7, "--json", tmp_path / name))
+        device, = json.loads((tmp_path / name).read_text())["devices"]
+        rows.append([{key: value for key, value in row.items() if key != "seconds"} for row in device["rows"]])
+    assert rows[0] == rows[1]
+
+
+def test_known_failure_that_passes_is_unexpected(tmp_path):
+    expect_success(run("conformance", "-d", "cpu", "--update-expected", tmp_path))
+    file = tmp_path / "cpu.json"
+    known = json.loads(file.read_text())
+    known["versions"][0]["known_failing"][f"{KERNEL}__cpp/chunk"] = {"verdict": "fail", "why": "made up"}
+    file.write_text(json.dumps(known))
+    result = run("conformance", "-d", "cpu", "--kernel", KERNEL, "--expected", tmp_path)
+    assert result.returncode == 1
+    assert b"made up" in result.stdout and b"1 rows are not as expected" in result.stderr
+
+
+@pytest.mark.parametrize("args, words", [
+    (("--kernel", "no_such_kernel"), ["--kernel", "no_such_kernel"]),
+    (("--quick", "--full"), ["--full"]),
+    (("--disable", "no_such_capability"), ["no_such_capability"]),
+    (("--expected", "/no/such/folder"), ["/no/such/folder"]),
+    (("--update-expected", "/tmp", "--kernel", "gemm_*"), ["--update-expected", "--kernel"]),
+])
+def test_wrong_usage(args, words):
+    expect_error(run("conformance", "-d", "cpu", *args), *words, code=2)
+
+
+def test_unknown_device():
+    expect_error(run("conformance", "-d", "no such device"), "no such device", code=1)

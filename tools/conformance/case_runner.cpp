@@ -1,0 +1,126 @@
+#include "tools/conformance/case_runner.h"
+
+#include <chrono>
+
+#include "runtime/base/error.h"
+#include "runtime/core/variant.h"
+#include "runtime/cpu/cpu_features.h"
+
+namespace nibble::conformance {
+namespace {
+
+struct PreparedCase {
+  CaseData data;
+  std::vector<GuardedBinding> bindings;
+  Dispatch dispatch;
+  std::vector<Expected> expected;
+};
+
+// Content of every binding after one run; guard damage goes to `damage`.
+Contents run_once(Device& device, Program& program, const PreparedCase& prepared, std::string& damage) {
+  for (const GuardedBinding& binding : prepared.bindings) binding.upload(device);
+  device.wait(device.submit(program, prepared.data.step));
+  Contents contents;
+  for (const GuardedBinding& binding : prepared.bindings) {
+    std::optional<std::string> found;
+    contents.push_back(binding.download(device, found));
+    if (found && damage.empty()) damage = *found;
+  }
+  return contents;
+}
+
+PreparedCase prepare(Device& device, const KernelSpec& kernel, const KernelCase& kernel_case,
+                     const CaseOptions& options) {
+  PreparedCase prepared;
+  Rng rng(options.seed);
+  prepared.data = kernel_case.make(rng);
+  prepared.expected = kernel.reference(prepared.data);
+  const uint32_t slabs = options.max_slabs == 0 ? 2 : 1 + rng.below(options.max_slabs);
+  prepared.dispatch = {
+      .kernel = &kernel, .params = prepared.data.params, .bindings = {}, .label = kernel_case.name, .rows = UINT32_MAX};
+  for (size_t b = 0; b < kernel.bindings.size(); ++b) {
+    if (kernel.bindings[b].kind == BindingKind::kStep) continue;
+    prepared.bindings.emplace_back(device, kernel.bindings[b], prepared.data.bindings.at(b), slabs, rng);
+    prepared.dispatch.bindings.push_back(prepared.bindings.back().binding());
+  }
+  return prepared;
+}
+
+// All runs of a recorded case.
+CaseResult judge(Device& device, Program& program, const KernelSpec& kernel, uint32_t runs,
+                 const PreparedCase& prepared) {
+  std::string damage;
+  std::string difference;
+  Comparison compared;
+  Contents first;
+  for (uint32_t run = 0; run < runs; ++run) {
+    Contents found = run_once(device, program, prepared, damage);
+    const bool is_new = run == 0 || found != first;
+    if (run > 0 && is_new && difference.empty()) difference = first_difference(kernel, first, found);
+    if (is_new && compared.problem.empty()) {
+      compared =
+          compare_contents(kernel, prepared.expected, prepared.bindings, found, flush_allowance(device.info().backend));
+    }
+    if (run == 0) first = std::move(found);
+  }
+  CaseResult result{.worst = compared.worst, .wrong = compared.wrong, .elements = compared.elements};
+  if (!difference.empty()) {
+    result.verdict = Verdict::kNondeterministic;
+    result.message = difference + (compared.problem.empty() ? "" : "; " + compared.problem);
+  } else if (!damage.empty() || !compared.problem.empty()) {
+    result.verdict = Verdict::kFail;
+    result.message = damage.empty() || compared.problem.empty() ? damage + compared.problem
+                                                                : fmt::format("{}; {}", damage, compared.problem);
+  }
+  return result;
+}
+
+}  // namespace
+
+Device& CaseRunner::device_for(const std::string& variant) {
+  std::unique_ptr<Device>& device = devices_[variant];
+  if (device == nullptr) {
+    DeviceOptions forced = options_;
+    forced.force_variant = variant;
+    device = open_device(device_id_, forced);
+  }
+  return *device;
+}
+
+const DeviceInfo& CaseRunner::info() {
+  return devices_.empty() ? device_for("portable").info() : devices_.begin()->second->info();
+}
+
+std::vector<std::string> CaseRunner::variants_of(const KernelSpec& kernel) {
+  std::vector<std::string> names;
+  if (device_id_ == "cpu") {
+    for (const CpuKernel& implementation : cpu_kernels_of(kernel.name)) {
+      if (implementation.isa <= detect_cpu_isa()) names.emplace_back(implementation.variant);
+    }
+    return names;
+  }
+  for (const Variant& variant : kernel.variants) {
+    if (is_supported(variant, info())) names.emplace_back(variant.name);
+  }
+  return names;
+}
+
+CaseResult CaseRunner::run(const KernelSpec& kernel, const std::string& variant, const KernelCase& kernel_case,
+                           const CaseOptions& options) {
+  const auto begin = std::chrono::steady_clock::now();
+  Device& device = device_for(variant);
+  const PreparedCase used = prepare(device, kernel, kernel_case, options);
+  DispatchList list;
+  list.set_step_words(static_cast<uint32_t>(used.data.step.size()));
+  list.add(used.dispatch);
+  const auto program = device.record(list);
+  const std::string ran = program->variants().at(0);
+  if (!ran.ends_with("__" + variant)) {
+    return {.verdict = Verdict::kError, .message = fmt::format("the device ran {} instead of {}", ran, variant)};
+  }
+  CaseResult result = judge(device, *program, kernel, options.runs, used);
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return result;
+}
+
+}  // namespace nibble::conformance

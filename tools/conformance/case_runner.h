@@ -1,0 +1,47 @@
+// Runs a kernel's cases on a device and compares with the spec's reference. Inputs lie in the middle of larger buffers
+// whose surroundings are checked afterwards, outputs start as NaN, slabs are cut at random, and every case runs twice.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/device/open_device.h"
+#include "tools/conformance/compare.h"
+#include "tools/conformance/verdict.h"
+
+namespace nibble::conformance {
+
+struct CaseOptions {
+  uint64_t seed = 0;
+  // Slab bindings are cut into 1 to `max_slabs` pieces; each combination is a kernel of its own that a driver compiles
+  // for seconds. 0: always two.
+  uint32_t max_slabs = 3;
+  uint32_t runs = 2;
+};
+
+// One driver under test: its devices are opened once per forced variant and keep their compiled kernels.
+// Single-threaded.
+class CaseRunner {
+ public:
+  CaseRunner(std::string device_id, DeviceOptions options)
+      : device_id_(std::move(device_id)), options_(std::move(options)) {}
+
+  const DeviceInfo& info();
+  // Names of the variants of `kernel` that this device can run.
+  std::vector<std::string> variants_of(const KernelSpec& kernel);
+  // Throws what the device throws.
+  CaseResult run(const KernelSpec& kernel, const std::string& variant, const KernelCase& kernel_case,
+                 const CaseOptions& options);
+
+ private:
+  Device& device_for(const std::string& variant);
+
+  std::string device_id_;
+  DeviceOptions options_;
+  std::map<std::string, std::unique_ptr<Device>> devices_;  // by forced variant
+};
+
+}  // namespace nibble::conformance

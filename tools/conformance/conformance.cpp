@@ -1,0 +1,161 @@
+#include "tools/conformance/conformance.h"
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+
+#include "runtime/base/error.h"
+#include "tools/conformance/child.h"
+#include "tools/conformance/job.h"
+
+namespace nibble::conformance {
+namespace {
+
+using std::chrono::milliseconds;
+
+// Opening a device or listing all of them.
+constexpr milliseconds kOpenLimit{120'000};
+// A driver that hangs on every row would take hours.
+constexpr size_t kMostHangs = 5;
+// Children in a row that end before they begin a row: then the device cannot be opened at all.
+constexpr size_t kMostIdleChildren = 3;
+
+std::vector<DeviceReport> list(const RunOptions& options) {
+  Child child({.kind = JobKind::kList,
+               .device_options = options.device_options,
+               .plan = options.plan,
+               .devices = options.devices});
+  std::vector<DeviceReport> devices;
+  std::string line;
+  Child::Event event = Child::Event::kLine;
+  while ((event = child.read_line(line, kOpenLimit)) == Child::Event::kLine) {
+    const auto json = nlohmann::ordered_json::parse(line);
+    if (json.contains("error")) throw Error(ErrorCode{json.at("code").get<int>()}, json.at("error"));
+    devices.push_back(parse_device(json.at("device")));
+  }
+  if (event == Child::Event::kTimeout) fail(ErrorCode::kDevice, "a driver hangs where devices are listed");
+  const std::string ending = child.wait();
+  if (!ending.empty()) {
+    fail(ErrorCode::kDevice, "a driver ended the process that lists devices: {}; it said: {}", ending,
+         child.last_words());
+  }
+  return devices;
+}
+
+std::string with_words(std::string message, const Child& child) {
+  const std::string words = child.last_words();
+  return words.empty() ? message : fmt::format("{}; it said: {}", message, words);
+}
+
+// Runs the rows of one device in as many children as it takes.
+class DeviceRun {
+ public:
+  DeviceRun(DeviceReport& device, const RunOptions& options, const ProgressSink& progress)
+      : device_(device), options_(options), progress_(progress) {
+    for (size_t i = 0; i < device.rows.size(); ++i) {
+      if (device.rows[i].result.verdict != Verdict::kUnsupported) pending_.push_back(i);
+    }
+    const double seconds = options.case_seconds > 0 ? options.case_seconds : options.plan.full ? 60 : 20;
+    const double scale = options.case_seconds <= 0 && device.label == "oclgrind" ? 30 : 1;
+    limit_ = milliseconds(static_cast<int64_t>(seconds * scale * 1000));
+  }
+
+  void run() {
+    size_t idle = 0;
+    while (!pending_.empty()) {
+      const size_t before = pending_.size();
+      run_child();
+      idle = pending_.size() < before ? 0 : idle + 1;
+      if (idle == kMostIdleChildren) give_up(Verdict::kError, last_problem_);
+      if (device_.count(Verdict::kHang) >= kMostHangs) {
+        give_up(Verdict::kSkipped, fmt::format("{} cases hung before", kMostHangs));
+      }
+    }
+  }
+
+ private:
+  void run_child() {
+    Job job{.kind = JobKind::kRun,
+            .device_options = options_.device_options,
+            .plan = options_.plan,
+            .devices = {device_.id}};
+    for (const size_t i : pending_) job.rows.push_back(device_.rows[i]);
+    const std::vector<size_t> rows = pending_;
+    Child child(job);
+    std::optional<size_t> in_flight;
+    std::string line;
+    Child::Event event = Child::Event::kLine;
+    while ((event = child.read_line(line, in_flight ? limit_ : kOpenLimit)) == Child::Event::kLine) {
+      const auto json = nlohmann::ordered_json::parse(line);
+      if (json.contains("start")) {
+        in_flight = rows.at(json.at("start").get<size_t>());
+      } else if (json.contains("end")) {
+        in_flight.reset();
+        finish(rows.at(json.at("end").get<size_t>()), parse_result(json.at("result")));
+      } else {
+        last_problem_ = json.at("error");
+      }
+    }
+    if (event == Child::Event::kTimeout) child.kill();
+    const std::string ending = child.wait();
+    if (in_flight) {
+      abandon(*in_flight, event == Child::Event::kTimeout, with_words(ending, child));
+    } else if (child.exit_code() != 0 && child.exit_code() != kExitDeviceLost) {
+      if (last_problem_.empty()) last_problem_ = with_words(ending, child);
+      if (pending_.empty()) device_.notices.push_back("the process ended badly after the last case: " + last_problem_);
+    }
+  }
+
+  void finish(size_t row, CaseResult result) {
+    device_.rows[row].result = std::move(result);
+    std::erase(pending_, row);
+    progress_(device_, device_.rows.size() - pending_.size(), device_.rows.size());
+  }
+
+  // The child is gone and took this row with it. What killed it is likely the variant, not the case.
+  void abandon(size_t row, bool is_hang, const std::string& ending) {
+    const auto seconds = static_cast<double>(limit_.count()) / 1000;
+    finish(row, {.verdict = is_hang ? Verdict::kHang : Verdict::kCrash,
+                 .message = is_hang ? fmt::format("no result after {} s", seconds) : ending});
+    const std::string name = device_.rows[row].variant_name();
+    for (const size_t other : std::vector<size_t>(pending_)) {
+      if (device_.rows[other].variant_name() != name) continue;
+      finish(other, {.verdict = Verdict::kSkipped,
+                     .message = fmt::format("case '{}' took the process with it", device_.rows[row].case_name)});
+    }
+  }
+
+  void give_up(Verdict verdict, const std::string& why) {
+    for (const size_t row : std::vector<size_t>(pending_)) finish(row, {.verdict = verdict, .message = why});
+  }
+
+  DeviceReport& device_;
+  const RunOptions& options_;
+  const ProgressSink& progress_;
+  milliseconds limit_{};
+  std::vector<size_t> pending_;
+  std::string last_problem_;
+};
+
+}  // namespace
+
+Report run(const RunOptions& options, const ProgressSink& progress) {
+  require_match(options.plan.kernel);
+  Report report{.system = describe_system(),
+                .mode = options.plan.full ? "full" : "quick",
+                .seed = options.plan.seed,
+                .limits = options.device_options.limits,
+                .devices = list(options)};
+  for (const Capability capability : options.device_options.disabled) {
+    report.disabled.emplace_back(name_of(capability));
+  }
+  for (DeviceReport& device : report.devices) {
+    const auto begin = std::chrono::steady_clock::now();
+    DeviceRun(device, options, progress).run();
+    device.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    link_causes(device);
+  }
+  return report;
+}
+
+}  // namespace nibble::conformance

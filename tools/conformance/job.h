@@ -1,0 +1,40 @@
+// What a child process is told to do, and what it says. The parent writes one job to the child's standard input; the
+// child writes lines of JSON to descriptor kReplyDescriptor:
+//   {"device": {…}, "plan": …}   a device with its planned rows     (list)
+//   {"start": 17}                row 17 of the job begins            (run)
+//   {"end": 17, "result": {…}}   it ended                            (run)
+//   {"error": "…", "code": 0}    the job cannot be done
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "runtime/device/open_device.h"
+#include "tools/conformance/plan.h"
+
+namespace nibble::conformance {
+
+inline constexpr int kReplyDescriptor = 3;
+// The exit code of a child whose device was lost: the rows that are left want a new process.
+inline constexpr int kExitDeviceLost = 86;
+
+enum class JobKind {
+  kList,  // describe devices and plan their rows
+  kRun,   // run rows
+};
+
+struct Job {
+  JobKind kind = JobKind::kList;
+  DeviceOptions device_options;
+  PlanOptions plan;
+  std::vector<std::string> devices;  // list: names as typed, empty = all; else the id of one
+  std::vector<Row> rows;             // run
+};
+
+nlohmann::ordered_json to_json(const Job& job);
+Job parse_job(const std::string& text);
+
+// Does the job, in the child. Returns the exit code.
+int work(const Job& job);
+
+}  // namespace nibble::conformance

@@ -1,0 +1,131 @@
+#include "tools/conformance/plan.h"
+
+#include <algorithm>
+
+#include "runtime/base/error.h"
+#include "runtime/core/kernel_table.h"
+#include "runtime/core/variant.h"
+#include "runtime/cpu/cpu_features.h"
+#include "tools/conformance/probe.h"
+
+namespace nibble::conformance {
+namespace {
+
+constexpr size_t kQuickCases = 5;
+// Far apart, so that case i of one round does not get the inputs of case i + 1 of another.
+constexpr std::array<uint64_t, 3> kFullSeeds = {0, 1'000'003, 2'000'003};
+
+// A way to run a kernel, and what the device lacks for it ("" if nothing).
+struct VariantChoice {
+  std::string name;
+  std::string missing;
+};
+
+std::string missing_for(const Variant& variant, const DeviceInfo& info) {
+  std::vector<std::string> missing;
+  for (size_t i = 0; i < static_cast<size_t>(Capability::kCount); ++i) {
+    const auto capability = static_cast<Capability>(i);
+    const bool needed =
+        variant.requires_.has(capability) || (capability == Capability::kTexelBuffers && !variant.texels.empty());
+    if (needed && !info.capabilities.has(capability)) missing.emplace_back(name_of(capability));
+  }
+  if (variant.workgroup > info.limits.max_workgroup_size) {
+    missing.push_back(fmt::format("workgroups of {} (at most {})", variant.workgroup, info.limits.max_workgroup_size));
+  }
+  return fmt::format("{}", fmt::join(missing, ", "));
+}
+
+std::vector<VariantChoice> variants_on_cpu(const KernelSpec& kernel) {
+  std::vector<VariantChoice> choices;
+  for (const CpuKernel& implementation : cpu_kernels_of(kernel.name)) {
+    const bool is_there = implementation.isa <= detect_cpu_isa();
+    choices.push_back({std::string(implementation.variant), is_there ? "" : std::string(name_of(implementation.isa))});
+  }
+  return choices;
+}
+
+// Variants written for another API are not rows: no device of this one could ever run them.
+std::vector<VariantChoice> variants_on(const DeviceInfo& info, const KernelSpec& kernel) {
+  if (info.backend == BackendKind::kCpu) return variants_on_cpu(kernel);
+  const Dialect spoken = info.backend == BackendKind::kVulkan ? Dialect::kGlsl : Dialect::kOpenCl;
+  std::vector<VariantChoice> choices;
+  for (const Variant& variant : kernel.variants) {
+    const bool is_foreign =
+        (variant.dialect && *variant.dialect != spoken) || (spoken == Dialect::kOpenCl && !variant.texels.empty());
+    if (is_foreign) continue;
+    choices.push_back({std::string(variant.name), missing_for(variant, info)});
+  }
+  return choices;
+}
+
+bool fits(const std::string& pattern, const KernelSpec& kernel, std::string_view variant) {
+  return matches(pattern, kernel.name) || matches(pattern, fmt::format("{}__{}", kernel.name, variant));
+}
+
+std::vector<size_t> chosen_cases(size_t count, bool full) {
+  const size_t most = full ? count : std::min(count, kQuickCases);
+  std::vector<size_t> chosen;
+  for (size_t i = 0; i < most; ++i) chosen.push_back(i * count / most);
+  return chosen;
+}
+
+void add_rows(std::vector<Row>& rows, const DeviceInfo& info, const KernelSpec& kernel, const PlanOptions& options) {
+  const std::vector<KernelCase> cases = kernel.cases();
+  for (const VariantChoice& variant : variants_on(info, kernel)) {
+    if (!fits(options.kernel, kernel, variant.name)) continue;
+    Row row{.kernel = std::string(kernel.name), .variant = variant.name, .case_name = std::string(kAllCases)};
+    if (!variant.missing.empty()) {
+      row.result = {.verdict = Verdict::kUnsupported, .message = "needs " + variant.missing};
+      rows.push_back(row);
+      continue;
+    }
+    for (size_t round = 0; round < (options.full ? kFullSeeds.size() : 1); ++round) {
+      for (const size_t i : chosen_cases(cases.size(), options.full)) {
+        row.case_name = cases[i].name;
+        row.case_index = static_cast<uint32_t>(i);
+        row.seed = options.seed + kFullSeeds[round] + i;
+        rows.push_back(row);
+      }
+    }
+  }
+}
+
+std::vector<const KernelSpec*> all_kernels() {
+  std::vector<const KernelSpec*> all;
+  for (const Probe& probe : probes()) all.push_back(&probe.spec);
+  for (const KernelSpec* kernel : kernel_table()) all.push_back(kernel);
+  return all;
+}
+
+}  // namespace
+
+const KernelSpec& find_kernel_or_probe(std::string_view name) {
+  for (const Probe& probe : probes()) {
+    if (probe.spec.name == name) return probe.spec;
+  }
+  return find_kernel(name);
+}
+
+void require_match(const std::string& pattern) {
+  for (const KernelSpec* kernel : all_kernels()) {
+    for (const Variant& variant : kernel->variants) {
+      if (fits(pattern, *kernel, variant.name)) return;
+    }
+    for (const CpuKernel& implementation : cpu_kernels_of(kernel->name)) {
+      if (fits(pattern, *kernel, implementation.variant)) return;
+    }
+  }
+  fail(ErrorCode::kUsage, "--kernel {}: no kernel, kernel__variant or probe is called so", pattern);
+}
+
+std::vector<Row> plan_rows(const DeviceInfo& info, const PlanOptions& options) {
+  std::vector<Row> rows;
+  for (const KernelSpec* kernel : all_kernels()) add_rows(rows, info, *kernel, options);
+  return rows;
+}
+
+CaseOptions case_options(const Row& row, bool full) {
+  return {.seed = row.seed, .max_slabs = full ? 3u : 0u, .runs = full ? 3u : 2u};
+}
+
+}  // namespace nibble::conformance

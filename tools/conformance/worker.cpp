@@ -1,0 +1,99 @@
+// The child's side: the only process that touches drivers.
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "runtime/base/error.h"
+#include "runtime/vulkan/driver_build.h"
+#include "tools/conformance/job.h"
+
+namespace nibble::conformance {
+namespace {
+
+void reply(const nlohmann::ordered_json& json) {
+  const std::string line = dump(json) + "\n";
+  for (size_t done = 0; done < line.size();) {
+    const ssize_t wrote = ::write(kReplyDescriptor, line.data() + done, line.size() - done);
+    if (wrote <= 0) ::_exit(1);  // the parent is gone
+    done += static_cast<size_t>(wrote);
+  }
+}
+
+std::vector<DeviceInfo> chosen_devices(const Job& job) {
+  const std::vector<FoundDevice> found = list_devices(job.device_options);
+  std::vector<DeviceInfo> chosen;
+  if (job.devices.empty()) {
+    for (const FoundDevice& device : found) {
+      if (device.info.type != DeviceType::kNull) chosen.push_back(device.info);
+    }
+  }
+  for (const std::string& name : job.devices) chosen.push_back(found[select_device(name, found)].info);
+  return chosen;
+}
+
+void list(const Job& job) {
+  for (const DeviceInfo& info : chosen_devices(job)) {
+    DeviceReport device = describe(info);
+    device.driver_build = vulkan::driver_build(info.id, job.device_options);
+    device.rows = plan_rows(info, job.plan);
+    reply({{"device", to_json(device)}});
+  }
+}
+
+const KernelCase& case_of(const std::vector<KernelCase>& cases, const Row& row) {
+  check(row.case_index < cases.size() && cases[row.case_index].name == row.case_name, "{} is not case {} of its kernel",
+        row.name(), row.case_index);
+  return cases[row.case_index];
+}
+
+CaseResult failure(const Error& error) {
+  const bool lacks = error.code() == ErrorCode::kUnsupported;
+  return {.verdict = lacks ? Verdict::kUnsupported : Verdict::kError, .message = error.what()};
+}
+
+// Runs the rows in turn; false if the device was lost.
+bool run_rows(const Job& job) {
+  CaseRunner runner(job.devices.at(0), job.device_options);
+  for (size_t i = 0; i < job.rows.size(); ++i) {
+    const Row& row = job.rows[i];
+    const KernelSpec& kernel = find_kernel_or_probe(row.kernel);
+    const std::vector<KernelCase> cases = kernel.cases();
+    CaseResult result;
+    bool is_lost = false;
+    reply({{"start", i}});
+    try {
+      result = runner.run(kernel, row.variant, case_of(cases, row), case_options(row, job.plan.full));
+    } catch (const Error& error) {
+      result = failure(error);
+      is_lost = error.code() == ErrorCode::kDevice;
+    }
+    reply({{"end", i}, {"result", to_json(result)}});
+    if (is_lost) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+int work(const Job& job) {
+  // A parent that was killed must not leave a child behind that waits for a driver, and a driver that crashes on every
+  // row must not fill the disk.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  const rlimit no_core{0, 0};
+  ::setrlimit(RLIMIT_CORE, &no_core);
+  try {
+    if (job.kind == JobKind::kList) {
+      list(job);
+      return 0;
+    }
+    return run_rows(job) ? 0 : kExitDeviceLost;
+  } catch (const Error& error) {
+    reply({{"error", error.what()}, {"code", static_cast<int>(error.code())}});
+    return 1;
+  }
+}
+
+}  // namespace nibble::conformance

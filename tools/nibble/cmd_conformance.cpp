@@ -1,0 +1,129 @@
+// nibble conformance: every kernel, variant and case on every device, beside the reference and what is known of the
+// driver.
+#include <cstdlib>
+#include <iostream>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "runtime/base/error.h"
+#include "tools/conformance/conformance.h"
+#include "tools/conformance/expected.h"
+#include "tools/conformance/job.h"
+#include "tools/nibble/command.h"
+#include "tools/nibble/options.h"
+#include "tools/nibble/terminal.h"
+#include "tools/offline/process.h"
+
+namespace nibble {
+namespace {
+
+struct Flags {
+  DeviceFlags device;
+  std::vector<std::string> devices = {"all"};
+  conformance::RunOptions run;
+  conformance::ExpectedSource expected;
+  bool is_quick = false;
+  std::string json;
+  std::string html;
+  bool is_markdown = false;
+  std::string update;
+};
+
+void write_reports(const conformance::Report& report, const Flags& flags) {
+  if (!flags.json.empty()) offline::write_file(flags.json, conformance::dump(to_json(report), 1) + "\n");
+  if (!flags.html.empty()) offline::write_file(flags.html, to_html(report));
+  write_stdout(flags.is_markdown ? to_markdown(report) : to_text(report));
+}
+
+void run(Flags flags) {
+  if (!flags.update.empty() && flags.run.plan.kernel != "*") {
+    fail(ErrorCode::kUsage, "--update-expected wants all kernels: leave --kernel out");
+  }
+  flags.run.device_options = device_options(flags.device);
+  const bool is_restricted = !flags.run.device_options.disabled.empty() || !flags.run.device_options.limits.empty();
+  if (!flags.update.empty() && is_restricted) {
+    fail(ErrorCode::kUsage, "--update-expected wants whole devices: leave --disable and --limit out");
+  }
+  if (flags.devices != std::vector<std::string>{"all"}) flags.run.devices = flags.devices;
+  ProgressBar bar("conformance");
+  conformance::Report report = conformance::run(
+      flags.run, [&](const conformance::DeviceReport&, size_t done, size_t total) { bar.update(done, total); });
+  report.nibble_version = NIBBLE_VERSION;
+  for (conformance::DeviceReport& device : report.devices) {
+    if (!flags.update.empty()) update_expectations(device, flags.update);
+    judge(device,
+          load_expectations(
+              flags.update.empty() ? flags.expected : conformance::ExpectedSource{.directory = flags.update},
+              device.label),
+          is_restricted);
+  }
+  write_reports(report, flags);
+  const size_t unexpected = report.unexpected();
+  if (unexpected > 0) fail(ErrorCode::kDevice, "{} rows are not as expected", unexpected);
+}
+
+// What a child of `nibble conformance` runs; not for people.
+[[noreturn]] void work() {
+  const std::string text(std::istreambuf_iterator<char>(std::cin), {});
+  std::exit(conformance::work(conformance::parse_job(text)));
+}
+
+void add_report_options(CLI::App& command, Flags& flags) {
+  const std::string group = "Report";
+  command.add_option("--json", flags.json, "Write every row to FILE")->type_name("FILE")->group(group);
+  command.add_option("--html", flags.html, "Write one self-contained page to FILE")->type_name("FILE")->group(group);
+  command.add_flag("--md", flags.is_markdown, "Print Markdown")->group(group);
+  command
+      .add_option("--expected", flags.expected.directory,
+                  "What is known of drivers, instead of what was built in: DIR/<driver>.json")
+      ->type_name("DIR")
+      ->check(CLI::ExistingDirectory)
+      ->group(group);
+  command.add_flag("--no-expected", flags.expected.is_off, "Every failure is unexpected")->group(group);
+  command
+      .add_option("--update-expected", flags.update, "Write what was found to DIR/<driver>.json as what is expected")
+      ->type_name("DIR")
+      ->group(group);
+}
+
+}  // namespace
+
+void add_conformance_command(CLI::App& program) {
+  CLI::App* command = program.add_subcommand("conformance", "Find what a driver computes wrongly");
+  auto flags = std::make_shared<Flags>();
+  command->add_option("-d,--device", flags->devices, "Devices as in `nibble devices`, separated by commas, or all")
+      ->delimiter(',')
+      ->type_name("NAME,...")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->capture_default_str();
+  command
+      ->add_option("--kernel", flags->run.plan.kernel,
+                   "Only kernels, kernel__variants or probes that match this shell pattern")
+      ->type_name("GLOB")
+      ->capture_default_str();
+  auto* quick = command->add_flag("--quick", flags->is_quick, "At most five cases of each variant (the default)");
+  command->add_flag("--full", flags->run.plan.full, "All cases with three seeds, every case three times")
+      ->excludes(quick);
+  command->add_option("--seed", flags->run.plan.seed, "Of the cases' inputs")->type_name("S")->capture_default_str();
+  command
+      ->add_option("--time-limit", flags->run.case_seconds,
+                   "Seconds after which a case hangs (default: 20, with --full 60; simulators 30 times that)")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.1, 86400.0));
+  add_report_options(*command, *flags);
+  add_device_flags(*command, flags->device, /*with_name=*/false);
+  command->footer(
+      "Exit code: 0 if every row is as expected, 1 otherwise, 2 for wrong usage.\n"
+      "Examples:\n"
+      "  nibble conformance --html report.html\n"
+      "  nibble conformance -d vulkan:0 --full --kernel 'gemm_*'\n"
+      "  nibble conformance -d vulkan:0 --disable subgroups");
+  command->callback([flags] { run(*flags); });
+  program.add_subcommand("conformance-worker", "")->group("")->callback(work);
+}
+
+}  // namespace nibble
