@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <optional>
 
 #include "runtime/base/error.h"
 #include "tools/conformance/child.h"
@@ -19,6 +18,7 @@ constexpr milliseconds kOpenLimit{120'000};
 constexpr size_t kMostHangs = 5;
 // Children in a row that end before they begin a row: then the device cannot be opened at all.
 constexpr size_t kMostIdleChildren = 3;
+constexpr size_t kNoRow = SIZE_MAX;
 
 std::vector<DeviceReport> list(const RunOptions& options) {
   Child child({.kind = JobKind::kList,
@@ -82,15 +82,15 @@ class DeviceRun {
     for (const size_t i : pending_) job.rows.push_back(device_.rows[i]);
     const std::vector<size_t> rows = pending_;
     Child child(job);
-    std::optional<size_t> in_flight;
+    size_t in_flight = kNoRow;
     std::string line;
     Child::Event event = Child::Event::kLine;
-    while ((event = child.read_line(line, in_flight ? limit_ : kOpenLimit)) == Child::Event::kLine) {
+    while ((event = child.read_line(line, in_flight == kNoRow ? kOpenLimit : limit_)) == Child::Event::kLine) {
       const auto json = nlohmann::ordered_json::parse(line);
       if (json.contains("start")) {
         in_flight = rows.at(json.at("start").get<size_t>());
       } else if (json.contains("end")) {
-        in_flight.reset();
+        in_flight = kNoRow;
         finish(rows.at(json.at("end").get<size_t>()), parse_result(json.at("result")));
       } else {
         last_problem_ = json.at("error");
@@ -98,8 +98,8 @@ class DeviceRun {
     }
     if (event == Child::Event::kTimeout) child.kill();
     const std::string ending = child.wait();
-    if (in_flight) {
-      abandon(*in_flight, event == Child::Event::kTimeout, with_words(ending, child));
+    if (in_flight != kNoRow) {
+      abandon(in_flight, event == Child::Event::kTimeout, with_words(ending, child));
     } else if (child.exit_code() != 0 && child.exit_code() != kExitDeviceLost) {
       if (last_problem_.empty()) last_problem_ = with_words(ending, child);
       if (pending_.empty()) device_.notices.push_back("the process ended badly after the last case: " + last_problem_);

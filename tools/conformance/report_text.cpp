@@ -67,9 +67,13 @@ std::vector<const Row*> rows_of(const DeviceReport& device, bool unexpected) {
 }
 
 // In a table's cell a bar would end the cell.
-std::string cell(std::string text) {
-  for (size_t at = 0; (at = text.find('|', at)) != std::string::npos; at += 2) text.insert(at, "\\");
-  return text;
+std::string cell(const std::string& text) {
+  std::string safe;
+  for (const char c : text) {
+    if (c == '|') safe += '\\';
+    safe += c;
+  }
+  return safe;
 }
 
 }  // namespace
