@@ -57,6 +57,7 @@ TEST_P(KernelTest, MatchesItsReference) {
       for (size_t i = 0; i < cases.size(); ++i) {
         try {
           const auto result = runner->run(kernel, variant, cases[i], {.seed = settings().seed + i});
+          if (result.verdict == conformance::Verdict::kSkipped) continue;
           EXPECT_EQ(name_of(result.verdict), "pass") << label << " " << kernel.name << "__" << variant << " case '"
                                                      << cases[i].name << "': " << result.message;
         } catch (const Error& error) {

@@ -1,5 +1,6 @@
 #include "tools/conformance/case_runner.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "runtime/base/error.h"
@@ -75,6 +76,11 @@ CaseResult judge(Device& device, Program& program, const KernelSpec& kernel, uin
   return result;
 }
 
+bool never_runs(const KernelSpec& kernel, const std::string& name, std::span<const std::byte> params) {
+  return std::ranges::any_of(kernel.variants,
+                             [&](const Variant& variant) { return variant.name == name && !serves(variant, params); });
+}
+
 }  // namespace
 
 Device& CaseRunner::device_for(const std::string& variant) {
@@ -110,6 +116,9 @@ CaseResult CaseRunner::run(const KernelSpec& kernel, const std::string& variant,
   const auto begin = std::chrono::steady_clock::now();
   Device& device = device_for(variant);
   const PreparedCase used = prepare(device, kernel, kernel_case, options);
+  if (never_runs(kernel, variant, used.data.params)) {
+    return {.verdict = Verdict::kSkipped, .message = "the variant does not serve these params"};
+  }
   DispatchList list;
   list.set_step_words(static_cast<uint32_t>(used.data.step.size()));
   list.add(used.dispatch);
