@@ -2,10 +2,13 @@
 // that fail beside it say why. Constant data; never in the kernel table, so no program of a model can contain one.
 #pragma once
 
+#include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "runtime/core/kernel_spec.h"
+#include "runtime/device/device.h"
 
 namespace nibble::conformance {
 
@@ -15,6 +18,9 @@ struct Probe {
   std::string_view fact;                       // "f16 denormals survive unpackHalf2x16"
   std::string_view symptom;                    // what kernels do on a driver that breaks it
   std::vector<std::string_view> relied_on_by;  // shell patterns over "kernel__variant"
+  // Set where one dispatch does not show the fact: runs in place of the spec's cases, which are then empty, and says
+  // what is wrong. `spec` has the kernel that it dispatches.
+  std::optional<std::string> (*run)(Device& device, const KernelSpec& spec) = nullptr;
 };
 
 // In the order in which a report lists them. The processor has no driver to probe: devices of other backends only.
