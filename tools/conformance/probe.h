@@ -18,8 +18,8 @@ struct Probe {
   std::string_view fact;                       // "f16 denormals survive unpackHalf2x16"
   std::string_view symptom;                    // what kernels do on a driver that breaks it
   std::vector<std::string_view> relied_on_by;  // shell patterns over "kernel__variant"
-  // Set where one dispatch does not show the fact: runs in place of the spec's cases, which are then empty, and says
-  // what is wrong. `spec` has the kernel that it dispatches.
+  // Set where one dispatch does not show the fact: runs in place of the spec's only case, which just gives the row its
+  // name, and says what is wrong. `spec` has the kernel that it dispatches.
   std::optional<std::string> (*run)(Device& device, const KernelSpec& spec) = nullptr;
 };
 

@@ -22,7 +22,9 @@ struct AdvanceParams {
   uint32_t seed = 0;
 };
 
-std::vector<KernelCase> no_cases() { return {}; }
+std::vector<KernelCase> program_case() {
+  return {{"program", [](Rng&) { return CaseData{}; }}};
+}
 std::vector<Expected> no_reference(const CaseData&) { return {}; }
 
 // y[i] = 3·x[n-1-i] + seed
@@ -31,7 +33,7 @@ KernelSpec advance_spec(std::string_view name) {
                       .text = "probes/advance.kernel",
                       .formula = "y[i] = 3·x[n-1-i] + seed",
                       .bindings = {input("x", kU32), output("y", kU32)},
-                      .cases = no_cases,
+                      .cases = program_case,
                       .reference = no_reference,
                       .more_params = {{"seed"}}});
 }
@@ -225,7 +227,7 @@ Probe program_probe(KernelSpec spec, std::string_view fact, std::string_view sym
 
 std::vector<Probe> program_probes() {
   KernelSpec replay = step_words_spec("probe_replay");
-  replay.cases = no_cases;
+  replay.cases = program_case;
   return {
       program_probe(advance_spec("probe_dispatch_chain"), "a dispatch sees what the one before it wrote",
                     "every model gives garbage, or other text in every run", run_chain),
