@@ -36,9 +36,10 @@ class CaseRunner {
   CaseResult run(const KernelSpec& kernel, const std::string& variant, const KernelCase& kernel_case,
                  const CaseOptions& options);
 
- private:
+  // The device that runs `variant` of every kernel that has one of that name.
   Device& device_for(const std::string& variant);
 
+ private:
   std::string device_id_;
   DeviceOptions options_;
   std::map<std::string, std::unique_ptr<Device>> devices_;  // by forced variant

@@ -100,10 +100,8 @@ std::vector<const KernelSpec*> all_kernels() {
 }  // namespace
 
 const KernelSpec& find_kernel_or_probe(std::string_view name) {
-  for (const Probe& probe : probes()) {
-    if (probe.spec.name == name) return probe.spec;
-  }
-  return find_kernel(name);
+  const Probe* probe = find_probe(name);
+  return probe != nullptr ? probe->spec : find_kernel(name);
 }
 
 void require_match(const std::string& pattern) {

@@ -25,6 +25,8 @@ struct Probe {
 
 // In the order in which a report lists them. The processor has no driver to probe: devices of other backends only.
 const std::vector<Probe>& probes();
+// Null if no probe is called so.
+const Probe* find_probe(std::string_view name);
 
 // Whether `pattern` is one of `*`, `?` and literal characters that matches all of `text`.
 bool matches(std::string_view pattern, std::string_view text);

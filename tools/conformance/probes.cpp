@@ -14,4 +14,11 @@ const std::vector<Probe>& probes() {
   return all;
 }
 
+const Probe* find_probe(std::string_view name) {
+  for (const Probe& probe : probes()) {
+    if (probe.spec.name == name) return &probe;
+  }
+  return nullptr;
+}
+
 }  // namespace nibble::conformance

@@ -4,11 +4,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 
 #include "runtime/base/error.h"
 #include "runtime/vulkan/driver_build.h"
 #include "tools/conformance/job.h"
+#include "tools/conformance/probe.h"
 
 namespace nibble::conformance {
 namespace {
@@ -54,18 +56,33 @@ CaseResult failure(const Error& error) {
   return {.verdict = lacks ? Verdict::kUnsupported : Verdict::kError, .message = error.what()};
 }
 
+CaseResult run_program(const Probe& probe, Device& device) {
+  const auto begin = std::chrono::steady_clock::now();
+  const std::optional<std::string> problem = probe.run(device, probe.spec);
+  CaseResult result;
+  if (problem) result = {.verdict = Verdict::kFail, .message = *problem};
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return result;
+}
+
+CaseResult run_row(CaseRunner& runner, const Row& row, bool full) {
+  const Probe* probe = find_probe(row.kernel);
+  if (probe != nullptr && probe->run != nullptr) return run_program(*probe, runner.device_for(row.variant));
+  const KernelSpec& kernel = find_kernel_or_probe(row.kernel);
+  const std::vector<KernelCase> cases = kernel.cases();
+  return runner.run(kernel, row.variant, case_of(cases, row), case_options(row, full));
+}
+
 // Runs the rows in turn; false if the device was lost.
 bool run_rows(const Job& job) {
   CaseRunner runner(job.devices.at(0), job.device_options);
   for (size_t i = 0; i < job.rows.size(); ++i) {
     const Row& row = job.rows[i];
-    const KernelSpec& kernel = find_kernel_or_probe(row.kernel);
-    const std::vector<KernelCase> cases = kernel.cases();
     CaseResult result;
     bool is_lost = false;
     reply({{"start", i}});
     try {
-      result = runner.run(kernel, row.variant, case_of(cases, row), case_options(row, job.plan.full));
+      result = run_row(runner, row, job.plan.full);
     } catch (const Error& error) {
       result = failure(error);
       is_lost = error.code() == ErrorCode::kDevice;
