@@ -56,7 +56,9 @@ void subgroup_add_alone(Module& m) {
 }
 
 void barrier_ignored(Module& m) {
-  m.replace(kOpControlBarrier, [](const Instruction&) { return Instructions{}; });
+  for (const uint16_t op : {kOpControlBarrier, kOpMemoryBarrier}) {
+    m.replace(op, [](const Instruction&) { return Instructions{}; });
+  }
 }
 
 void f16_truncated(Module& m) {
@@ -101,11 +103,9 @@ void f16_denormals_flushed(Module& m) {
 
 // Scales and bf16 are put together by shifts of 23 and 16: one of these constants is off.
 void constant_off_by_one(Module& m) {
-  const uint32_t type = m.uint_type();
   for (Instruction& i : m.code()) {
     if (i.op == kOpConstant && i.operands[2] == 23 && i.operands[0] != m.float_type()) i.operands[2] = 22;
   }
-  (void)type;
 }
 
 void last_multiply_is_add(Module& m) {
@@ -178,10 +178,26 @@ void truncation_rounds(Module& m) {
 
 // The workgroup size in the text is right and the one in the launch is stale.
 void workgroup_size_stale(Module& m) {
-  constexpr uint32_t kLocalSize = 17;
-  for (Instruction& i : m.code()) {
-    if (i.op == kOpExecutionMode && i.operands[1] == kLocalSize && i.operands[2] > 1) i.operands[2] /= 2;
+  uint32_t size = 0;
+  for (const Instruction& i : m.code()) {
+    const bool is_size = i.op == kOpDecorate && i.operands.size() == 3 && i.operands[1] == kDecorationBuiltIn &&
+                         i.operands[2] == kBuiltInWorkgroupSize;
+    if (is_size) size = i.operands[0];
   }
+  uint32_t width = 0;
+  for (const Instruction& i : m.code()) {
+    if (i.op == kOpConstantComposite && i.operands[1] == size) width = i.operands[2];
+  }
+  const Instruction* constant = m.definition(width);
+  if (constant == nullptr || constant->operands[2] < 2) return;
+  const uint32_t half = m.new_id();
+  const Instruction halved = {kOpConstant, {constant->operands[0], half, constant->operands[2] / 2}};
+  m.replace(kOpConstantComposite, [&](const Instruction& i) -> Instructions {
+    if (i.operands[1] != size) return {i};
+    Instruction changed = i;
+    changed.operands[2] = half;
+    return {halved, changed};
+  });
 }
 
 void atomic_is_not_atomic(Module& m) {

@@ -16,13 +16,14 @@ enum Op : uint16_t {
   kOpTypeVector = 23,
   kOpTypePointer = 32,
   kOpConstant = 43,
+  kOpConstantComposite = 44,
   kOpFunction = 54,
   kOpVariable = 59,
   kOpLoad = 61,
   kOpStore = 62,
   kOpAccessChain = 65,
   kOpArrayLength = 68,
-  kOpExecutionMode = 16,
+  kOpDecorate = 71,
   kOpCompositeExtract = 81,
   kOpCopyObject = 83,
   kOpConvertFToU = 109,
@@ -46,6 +47,7 @@ enum Op : uint16_t {
   kOpShiftRightArithmetic = 195,
   kOpBitwiseAnd = 199,
   kOpControlBarrier = 224,
+  kOpMemoryBarrier = 225,
   kOpAtomicIAdd = 234,
   kOpGroupNonUniformFAdd = 350,
   kOpGroupNonUniformFMax = 358,
@@ -63,7 +65,8 @@ enum ExtInst : uint32_t {
   kExtUnpackHalf2x16 = 62,
 };
 
-inline constexpr uint32_t kStorageClassWorkgroup = 4;
+inline constexpr uint32_t kDecorationBuiltIn = 11;
+inline constexpr uint32_t kBuiltInWorkgroupSize = 25;
 inline constexpr uint32_t kStorageClassFunction = 7;
 inline constexpr uint32_t kStorageClassStorageBuffer = 12;
 

@@ -1,0 +1,108 @@
+"""A conformance run must find each fault that the Vulkan layer beside this file can give lavapipe, name the probe or
+kernel that shows it, and find nothing on the driver without a fault."""
+
+import fnmatch
+import json
+import os
+import subprocess
+
+import pytest
+
+PROGRAM = os.environ["NIBBLE_PROGRAM"]
+LAYERS = os.environ["NIBBLE_FAULT_LAYERS"]
+
+FAIL = {"fail"}
+ERROR = {"error"}
+
+# fault: (the kernels run, the rows that must not pass, the verdicts that these may have, options)
+PROBES = "probe_*"
+COPIES = ["--disable", "mapped_memory"]
+FAULTS = {
+    "subgroup_add_is_max": (PROBES, ["probe_subgroup_*"], FAIL),
+    "subgroup_add_is_scan": (PROBES, ["probe_subgroup_*"], FAIL),
+    "subgroup_add_alone": (PROBES, ["probe_subgroup_*"], FAIL),
+    "barrier_ignored": (PROBES, ["probe_barrier", "probe_workgroup_memory"], FAIL),
+    "f16_truncated": (PROBES, ["probe_f16_*"], FAIL),
+    "f16_denormals_flushed": (PROBES, ["probe_f16_denormals"], FAIL),
+    "constant_off_by_one": ("gemm_fp8_f32__*", ["gemm_fp8_f32__*"], FAIL),
+    "last_multiply_is_add": (PROBES, ["probe_f32_multiply"], FAIL),
+    "compare_saturates": (PROBES, ["probe_u32_compare", "probe_long_loop"], FAIL),
+    "negate_dropped": (PROBES, ["probe_f32_extremes"], FAIL),
+    "shift_is_arithmetic": (PROBES, ["probe_u32_shifts"], FAIL),
+    "fma_loses_addend": (PROBES, ["probe_f32_fma"], FAIL),
+    "division_approximate": (PROBES, ["probe_f32_divide"], FAIL),
+    "inverse_root_approximate": (PROBES, ["probe_f32_inverse_square_root"], FAIL),
+    "exponential_approximate": (PROBES, ["probe_f32_exponential"], FAIL),
+    "add_truncates": (PROBES, ["probe_f32_add"], FAIL),
+    "multiply_truncates": (PROBES, ["probe_f32_multiply"], FAIL),
+    "clamp_ignores_low": (PROBES, ["probe_f32_extremes"], FAIL),
+    "max_is_min": (PROBES, ["probe_f32_extremes"], FAIL),
+    "division_by_float": (PROBES, ["probe_u32_arithmetic"], FAIL),
+    "conversion_signed": (PROBES, ["probe_u32_to_f32"], FAIL),
+    "truncation_rounds": (PROBES, ["probe_f32_to_u32"], FAIL),
+    "workgroup_size_stale": (PROBES, ["probe_indices_*"], FAIL),
+    "atomic_is_not_atomic": (PROBES, ["probe_workgroup_atomics"], FAIL),
+    "less_is_less_equal": (PROBES, ["probe_f32_compare"], FAIL),
+    "third_part_is_second": (PROBES, ["probe_vectors"], FAIL),
+    "buffer_clamped_early": (PROBES, ["probe_edge_words"], FAIL),
+    "private_array_wraps": (PROBES, ["probe_private_array"], FAIL),
+    "barrier_lost": (PROBES, ["probe_dispatch_chain", "probe_overwrite"], FAIL),
+    "last_workgroup_skipped": (PROBES, ["probe_large_grid"], FAIL),
+    "grid_flattened": (PROBES, ["probe_indices_*"], FAIL),
+    "push_stale": (PROBES, ["probe_dispatch_chain", "probe_views"], FAIL),
+    "push_truncated": (PROBES, ["probe_params"], FAIL),
+    "descriptor_offset_coarse": (PROBES, ["probe_views"], FAIL),
+    "range_limit_lies": (PROBES, ["probe_large_grid", "probe_dispatch_chain"], FAIL),
+    "texel_offset_ignored": (PROBES, ["probe_texels"], FAIL),
+    "copy_loses_tail": (PROBES, ["probe_transfers"], FAIL, COPIES),
+    "fill_loses_tail": (PROBES, ["probe_transfers"], FAIL, COPIES),
+    "indirect_grid_stale": (PROBES, ["probe_replay"], FAIL),
+    "flaky_word": (PROBES, ["probe_repeats"], FAIL),
+    "crash_in_pipeline": ("probe_subgroup_*", ["probe_subgroup_*"], {"crash"}),
+    "pipeline_fails": (PROBES, ["probe_workgroup_atomics"], ERROR),
+    "hang_in_wait": ("probe_workgroup_*", ["probe_workgroup_atomics"], {"hang"}, ["--time-limit", "3"]),
+    "device_lost": ("probe_workgroup_*", ["probe_workgroup_atomics"], ERROR),
+    "device_lost_late": ("probe_repeats", ["probe_repeats"], ERROR),
+}
+
+# Half the invocations of every kernel, the last word of every buffer, the tail of every upload.
+BREAKS_ALMOST_ALL = ("workgroup_size_stale", "buffer_clamped_early", "copy_loses_tail")
+
+
+def conformance(tmp_path, fault, kernels, options):
+    """Rows that did not pass, and how many rows there were."""
+    report = tmp_path / "report.json"
+    env = dict(os.environ, VK_LAYER_PATH=LAYERS, VK_INSTANCE_LAYERS="VK_LAYER_NIBBLE_fault", NIBBLE_FAULT=fault)
+    env["XDG_CACHE_HOME"] = str(tmp_path / "cache")
+    command = [PROGRAM, "conformance", "--device", "llvmpipe", "--quick", "--no-expected", "--kernel", kernels]
+    result = subprocess.run([*command, "--json", str(report), *options], env=env, capture_output=True, text=True,
+                            timeout=200)
+    if "found" in result.stderr and "llvmpipe" in result.stderr and not report.exists():
+        pytest.skip("lavapipe is not installed")
+    assert report.exists(), result.stderr
+    rows = json.loads(report.read_text())["devices"][0]["rows"]
+    bad = [row for row in rows if row["verdict"] not in ("pass", "unsupported", "skipped")]
+    assert result.returncode == (1 if bad else 0), result.stderr
+    return bad, len(rows)
+
+
+def matches(row, pattern):
+    return fnmatch.fnmatch(row["kernel"], pattern) or fnmatch.fnmatch(f"{row['kernel']}__{row['variant']}", pattern)
+
+
+def test_no_fault_no_alarm(tmp_path):
+    bad, count = conformance(tmp_path, "", PROBES, [])
+    assert bad == [] and count > 60
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_fault_is_found_and_named(tmp_path, fault):
+    kernels, guilty, verdicts, *options = FAULTS[fault]
+    bad, _ = conformance(tmp_path, fault, kernels, options[0] if options else [])
+    for pattern in guilty:
+        shown = [row for row in bad if matches(row, pattern)]
+        assert shown, f"{pattern} passes; wrong are {sorted({row['kernel'] for row in bad})}"
+        assert {row["verdict"] for row in shown} <= verdicts
+    # Attribution means that most probes pass.
+    if kernels == PROBES and fault not in BREAKS_ALMOST_ALL:
+        assert len({row["kernel"] for row in bad}) <= 16
