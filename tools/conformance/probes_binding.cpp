@@ -6,7 +6,6 @@
 namespace nibble::conformance {
 namespace {
 
-constexpr ElementType kF32 = ElementType::kF32;
 constexpr ElementType kU32 = ElementType::kU32;
 constexpr ElementType kU32x4 = ElementType::kU32x4;
 constexpr ElementType kF32x4 = ElementType::kF32x4;
