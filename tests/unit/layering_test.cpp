@@ -138,7 +138,9 @@ TEST(Layering, ApiHeadersStayInTheirBackend) {
     for (size_t i = 0; i < file.lines.size(); ++i) {
       const auto [kind, target] = parse_include(file.lines[i]);
       const std::string_view home = kind == '<' ? home_of_api_header(target) : "";
-      EXPECT_TRUE(file.path.starts_with(home) || file.path.starts_with("bench/"))
+      // The broken drivers of the tests stand where drivers do, below the API.
+      const bool is_driver = file.path.starts_with("tests/portability/faults/");
+      EXPECT_TRUE(file.path.starts_with(home) || file.path.starts_with("bench/") || is_driver)
           << file.path << ":" << i + 1 << ": only " << home << " may include <" << target << ">";
     }
   }
