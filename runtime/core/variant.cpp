@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "runtime/base/error.h"
+#include "runtime/core/kernel_needs.h"
 #include "runtime/core/tuning.h"
 #include "runtime/core/workgroup_memory.h"
 
@@ -77,6 +78,8 @@ const Variant& pick_variant(const Dispatch& dispatch, const DeviceInfo& device, 
   for (const Variant& variant : kernel.variants) {
     if (forced.empty() || variant.name != forced || !fits_work(variant, work)) continue;
     if (is_supported(variant, device)) return variant;
+    const KernelNeeds needs = {.workgroup_size = variant.workgroup, .workgroup_memory = workgroup_memory_of(variant)};
+    require_fit(qualified_name(kernel, variant), needs, device);
     fail(ErrorCode::kUnsupported, "kernel {} was asked for, device '{}' cannot run it", qualified_name(kernel, variant),
          device.name);
   }

@@ -14,10 +14,9 @@ class CountExpression {
   CountExpression(const Variant& variant, std::string_view text) : variant_(variant), text_(text), rest_(text) {}
 
   uint64_t value() {
-    uint64_t sum = product();
-    while (take('+')) sum += product();
+    const uint64_t result = sum();
     if (!rest_.empty()) malformed();
-    return sum;
+    return result;
   }
 
  private:
@@ -36,6 +35,12 @@ class CountExpression {
     return true;
   }
 
+  uint64_t sum() {
+    uint64_t result = product();
+    while (take('+')) result += product();
+    return result;
+  }
+
   uint64_t product() {
     uint64_t result = factor();
     while (true) {
@@ -52,7 +57,11 @@ class CountExpression {
   }
 
   uint64_t factor() {
-    skip_spaces();
+    if (take('(')) {
+      const uint64_t inner = sum();
+      if (!take(')')) malformed();
+      return inner;
+    }
     size_t length = 0;
     while (length < rest_.size() && (std::isalnum(static_cast<unsigned char>(rest_[length])) || rest_[length] == '_')) {
       ++length;

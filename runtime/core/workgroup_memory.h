@@ -8,8 +8,9 @@
 
 namespace nibble {
 
-// Bytes of all shared arrays of `variant`, whose counts are sums of products of numbers and constants ("WG / 2 * 4",
-// "16 * 512 + 16"). Throws kInternal on a count that is none. A compiler may add a few bytes of padding.
+// Bytes of all shared arrays of `variant`, whose counts are sums of products of numbers, constants and such sums in
+// parentheses ("WG / 2 * 4", "16 * 512 + 16"). Throws kInternal on a count that is none. A compiler may add a few bytes
+// of padding.
 uint64_t workgroup_memory_of(const Variant& variant);
 
 }  // namespace nibble

@@ -20,6 +20,7 @@ TEST(WorkgroupMemory, EvaluatesCounts) {
   EXPECT_EQ(workgroup_memory_of(with_count("WG / 2 * ROWS")), 4 * 192);
   EXPECT_EQ(workgroup_memory_of(with_count("WG / ROWS * ROWS")), 4 * 60);
   EXPECT_EQ(workgroup_memory_of(with_count("16 * 512 + 16")), 4 * 8208);
+  EXPECT_EQ(workgroup_memory_of(with_count("(ROWS + 4) * 3 + (2 * (1 + 1))")), 4 * 34);
   EXPECT_EQ(workgroup_memory_of(with_count("2 + PANEL * 16 + ROWS", ElementType::kU32)), 4 * 4104);
 }
 
@@ -31,9 +32,19 @@ TEST(WorkgroupMemory, AddsArrays) {
 }
 
 TEST(WorkgroupMemory, RefusesWhatIsNoCount) {
-  for (const std::string_view count : {"", "UNKNOWN", "4 *", "* 4", "4 4", "WG / 0", "4x", "-1", "1 + "}) {
+  for (const std::string_view count :
+       {"", "UNKNOWN", "4 *", "* 4", "4 4", "WG / 0", "4x", "-1", "1 + ", "(4", "4)", "()"}) {
     SCOPED_TRACE(count);
     expect_error([&] { workgroup_memory_of(with_count(count)); }, "variant 'some'", "number of elements");
+  }
+}
+
+TEST(WorkgroupMemory, IsKnownOfEveryVariant) {
+  for (const KernelSpec* kernel : kernel_table()) {
+    for (const Variant& variant : kernel->variants) {
+      if (variant.shared.empty()) continue;
+      EXPECT_GT(workgroup_memory_of(variant), 0) << qualified_name(*kernel, variant);
+    }
   }
 }
 
