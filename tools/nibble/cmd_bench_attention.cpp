@@ -78,8 +78,9 @@ bench::Table times_table(const std::vector<bench::AttentionBenchResult>& results
 
 // What a context can make slower; the drawing is there to show these.
 bool reads_the_cache(const bench::Row& row) {
-  return std::ranges::any_of(std::array{"attention_", "indexer_scores_", " topk_"},
-                             [&](const char* part) { return row.kernel.find(part) != std::string::npos; });
+  constexpr std::array kParts = {"attention_", "indexer_scores_", " topk_"};
+  return std::any_of(kParts.begin(), kParts.end(),
+                     [&](const char* part) { return row.kernel.find(part) != std::string::npos; });
 }
 
 std::string plot_of(const std::vector<bench::AttentionBenchResult>& results) {
@@ -95,7 +96,7 @@ std::string plot_of(const std::vector<bench::AttentionBenchResult>& results) {
   add("whole step", [](const auto& result) { return result.step.seconds.median; });
   // In a short context, which kernels take the longest is a matter of chance.
   std::vector<bench::Row> drawn = results.back().rows;
-  std::ranges::stable_partition(drawn, reads_the_cache);
+  std::stable_partition(drawn.begin(), drawn.end(), reads_the_cache);
   drawn.resize(std::min(drawn.size(), kDrawnKernels));
   for (const bench::Row& row : drawn) {
     add(row.kernel, [&](const bench::AttentionBenchResult& result) {
