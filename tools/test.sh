@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Installs what the tests need, builds with both compilers and under the sanitizers, runs every test.
+# Installs what the tests need, builds with g++ and with clang under the sanitizers, runs every test.
 #   tools/test.sh          everything
 #   tools/test.sh --fast   no installation: lint, the dev build and the tests that take seconds
+#   tools/test.sh --full   everything, and the golden models on SwiftShader in every way instead of two
 #   tools/test.sh --ci     everything, and a driver that cannot be loaded is a failure instead of a skip
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -10,14 +11,17 @@ fast=0
 for argument in "$@"; do
   case "$argument" in
     --fast) fast=1 ;;
+    --full) export NIBBLE_TEST_FULL=1 ;;
     --ci) export NIBBLE_REQUIRE_DRIVERS=1 ;;
-    -h | --help) sed -n '2,5s/^# \?//p' "$0"; exit 0 ;;
-    *) echo "test: unknown argument '$argument' (known: --fast, --ci)" >&2; exit 2 ;;
+    -h | --help) sed -n '2,6s/^# \?//p' "$0"; exit 0 ;;
+    *) echo "test: unknown argument '$argument' (known: --fast, --full, --ci)" >&2; exit 2 ;;
   esac
 done
 
 jobs="$(nproc)"
 export CTEST_OUTPUT_ON_FAILURE=1
+# What one clone compiled, another finds.
+export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
 results=()
 failed=0
 
@@ -57,8 +61,9 @@ sanitized_tests() {
   cp /etc/OpenCL/vendors/pocl.icd build/asan/vendors/
   export OCL_ICD_VENDORS="$PWD/build/asan/vendors" UBSAN_OPTIONS=print_stacktrace=1
   local verdict=0
-  ctest --test-dir build/asan -L unit -E '^kernels' -j "$jobs" || verdict=1
-  ASAN_OPTIONS=detect_leaks=0 ctest --test-dir build/asan -R '^(kernels.cpu|cli[.])' -LE slow -j "$jobs" || verdict=1
+  local with_drivers='^(kernels[.]cpu|conformance[.]cpu|cli[.])'
+  ctest --test-dir build/asan -L unit -E "$with_drivers" -j "$jobs" || verdict=1
+  ASAN_OPTIONS=detect_leaks=0 ctest --test-dir build/asan -R "$with_drivers" -LE slow -j "$jobs" || verdict=1
   return $verdict
 }
 
@@ -73,7 +78,6 @@ phase "setup" tools/setup.sh --tests || summary
 phase "lint" tests/lint/lint.sh
 phase "build: g++, dev" build dev all || summary
 phase "tests: all" ctest --test-dir build/dev -j "$jobs"
-phase "build: clang" build clang all && phase "tests: unit, clang" ctest --test-dir build/clang -L unit -j "$jobs"
-phase "build: sanitizers" build asan nibble unit_tests kernels_tests &&
+phase "build: clang, sanitizers" build asan all &&
   phase "tests: unit, cli, sanitizers" sanitized_tests
 summary

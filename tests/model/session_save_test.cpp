@@ -62,11 +62,12 @@ TEST_P(SessionSaveTest, GoesOnAsIfNothingHadHappened) {
   for (const size_t count : {0, 1, 4, 1, 40, 1, 57, 120}) {
     if (count != 0) session->feed(random_tokens(count));
     session->save(path_, "a note");
-    SessionOptions other_slabs = kOptions;
-    other_slabs.context = 500;
-    other_slabs.kv_slab_bytes = 1000;
+    SessionOptions options = kOptions;
+    options.context = 500;
+    // A file fits any slabs. Each number of slabs is a kernel of its own to compile, so two lengths must do.
+    if (count == 4 || count == 57) options.kv_slab_bytes = 1000;
     std::string note;
-    const auto loaded = Session::load(model_, path_, other_slabs, &note);
+    const auto loaded = Session::load(model_, path_, options, &note);
     EXPECT_EQ(note, "a note");
     ASSERT_EQ(loaded->position(), session->position());
     EXPECT_TRUE(std::ranges::equal(loaded->tokens(), session->tokens()));
