@@ -34,8 +34,15 @@ KvSlabs plan_kv_slabs(const DeviceInfo& device, uint64_t rows, uint64_t row_byte
   return {.rows = rows, .rows_per_slab = per_slab, .count = static_cast<uint32_t>(ceil_div(rows, per_slab))};
 }
 
-KvArray::KvArray(Device& device, const KvSlabs& slabs, uint64_t row_bytes, std::string label)
-    : device_(&device), plan_(slabs), row_bytes_(row_bytes), label_(std::move(label)) {
+KvArray::KvArray(Device& device, const KvSlabs& slabs, uint64_t row_bytes, std::string label, std::vector<KvTier> tiers,
+                 std::string directory)
+    : device_(&device),
+      plan_(slabs),
+      row_bytes_(row_bytes),
+      label_(std::move(label)),
+      tiers_(std::move(tiers)),
+      directory_(std::move(directory)) {
+  check(tiers_.size() == plan_.count, "{}: places for {} slabs of {}", label_, tiers_.size(), plan_.count);
   const uint64_t alignment = std::max<uint64_t>(device.info().limits.offset_alignment, 16);
   padding_ = device.allocate(std::bit_ceil(plan_.count) * alignment, label_ + " padding");
   make_writable(0, 1);  // a kernel's binding cannot be empty
@@ -43,7 +50,16 @@ KvArray::KvArray(Device& device, const KvSlabs& slabs, uint64_t row_bytes, std::
 
 BufferView KvArray::allocate_slab(uint64_t index) const {
   const uint64_t rows = std::min(plan_.rows_per_slab, plan_.rows - index * plan_.rows_per_slab);
-  return BufferView(device_->allocate((rows * row_bytes_ + 15) / 16 * 16, label_));
+  const uint64_t bytes = (rows * row_bytes_ + 15) / 16 * 16;
+  switch (tiers_[index]) {
+    case KvTier::kDevice:
+      return BufferView(device_->allocate(bytes, label_));
+    case KvTier::kHost:
+      return BufferView(device_->allocate_outside(bytes, label_, ""));
+    case KvTier::kFile:
+      return BufferView(device_->allocate_outside(bytes, label_, directory_));
+  }
+  fail(ErrorCode::kInternal, "{}: slab {} has no place", label_, index);
 }
 
 uint64_t KvArray::capacity() const { return std::min(plan_.rows, slabs_.size() * plan_.rows_per_slab); }
@@ -51,13 +67,17 @@ uint64_t KvArray::capacity() const { return std::min(plan_.rows, slabs_.size() *
 bool KvArray::make_writable(uint64_t begin, uint64_t end) {
   if (begin >= end) return false;
   check(end <= plan_.rows, "{}: row {} of {}", label_, end - 1, plan_.rows);
-  bool changed = false;
   const uint64_t last = (end - 1) / plan_.rows_per_slab;
-  while (slabs_.size() <= last) {
-    slabs_.push_back(std::make_shared<const BufferView>(allocate_slab(slabs_.size())));
-    changed = true;
+  std::vector<std::shared_ptr<const BufferView>> added;
+  for (uint64_t i = slabs_.size(); i <= last; ++i) {
+    added.push_back(std::make_shared<const BufferView>(allocate_slab(i)));
   }
-  for (uint64_t i = begin / plan_.rows_per_slab; i <= last; ++i) {
+  struct Own {
+    uint64_t index = 0;
+    std::shared_ptr<const BufferView> slab;
+  };
+  std::vector<Own> owned;
+  for (uint64_t i = begin / plan_.rows_per_slab; i < std::min<uint64_t>(last + 1, slabs_.size()); ++i) {
     if (slabs_[i].use_count() == 1) continue;
     auto own = std::make_shared<const BufferView>(allocate_slab(i));
     const uint64_t first = i * plan_.rows_per_slab;
@@ -66,10 +86,11 @@ bool KvArray::make_writable(uint64_t begin, uint64_t end) {
       device_->download(BufferView(slabs_[i]->buffer, 0, kept.size()), kept);
       device_->upload(BufferView(own->buffer, 0, kept.size()), kept);
     }
-    slabs_[i] = std::move(own);
-    changed = true;
+    owned.push_back({.index = i, .slab = std::move(own)});
   }
-  return changed;
+  for (Own& own : owned) slabs_[own.index] = std::move(own.slab);
+  slabs_.insert(slabs_.end(), added.begin(), added.end());
+  return !owned.empty() || !added.empty();
 }
 
 Binding KvArray::binding() const {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "host/kv_tiers.h"
 #include "runtime/device/device.h"
 
 namespace nibble {
@@ -27,14 +28,17 @@ KvSlabs plan_kv_slabs(const DeviceInfo& device, uint64_t rows, uint64_t row_byte
 class KvArray {
  public:
   KvArray() = default;
-  KvArray(Device& device, const KvSlabs& slabs, uint64_t row_bytes, std::string label);
+  // `tiers` says where slab i lies; those that are files are in `directory`.
+  KvArray(Device& device, const KvSlabs& slabs, uint64_t row_bytes, std::string label, std::vector<KvTier> tiers,
+          std::string directory);
 
   // Shares the slabs; either copy gets its own before it writes to them.
   KvArray(const KvArray&) = default;
   KvArray& operator=(const KvArray&) = default;
 
   // Lets rows [begin, end) be written: allocates the slabs they lie in and takes over the rows before `begin` of those
-  // that are shared. True if slabs changed: programs that bound the old ones are stale.
+  // that are shared. True if slabs changed: programs that bound the old ones are stale. Where memory runs out nothing
+  // has changed.
   bool make_writable(uint64_t begin, uint64_t end);
 
   // What kernels bind: the slabs there are, and place-holders up to a power of two, so that a growing array needs few
@@ -58,6 +62,8 @@ class KvArray {
   KvSlabs plan_;
   uint64_t row_bytes_ = 0;
   std::string label_;
+  std::vector<KvTier> tiers_;
+  std::string directory_;
   std::vector<std::shared_ptr<const BufferView>> slabs_;  // one owner per array that shares it
   std::shared_ptr<Buffer> padding_;                       // what place-holders point to
 };

@@ -22,6 +22,8 @@ CompressorState make_state(Device& device, uint32_t ratio, uint32_t width, const
   return {.slots = slots, .rows = allocate_rows(device, slots, 2 * columns, label)};
 }
 
+std::string layer_label(size_t layer) { return fmt::format("layers.{} kv", layer); }
+
 BufferView copy_of(Device& device, const BufferView& view) {
   std::vector<std::byte> content(view.bytes);
   device.download(view, content);
@@ -45,24 +47,51 @@ KvCache::KvCache(Device& device, const ModelConfig& config, const SessionOptions
   const uint32_t count = config.num_hidden_layers + (options.mtp ? 1 : 0);
   for (uint32_t i = 0; i < count; ++i) {
     const uint32_t ratio = i < config.num_hidden_layers ? config.layer_ratio(i) : config.mtp_ratio();
-    const std::string name = fmt::format("layers.{} kv", i);
+    const std::string name = layer_label(i);
     LayerKv layer{.ratio = ratio, .ring = allocate_rows(device, config.sliding_window, format_.entry_words, name)};
-    Arrays arrays;
-    if (ratio != 0) {
-      const uint64_t rows = std::max(1u, options.context / ratio);
-      // Cut alike: entries are the longer rows.
-      const KvSlabs slabs =
-          plan_kv_slabs(device.info(), rows, uint64_t{format_.entry_words} * 4, options.kv_slab_bytes);
-      arrays.entries = KvArray(device, slabs, uint64_t{format_.entry_words} * 4, name);
-      layer.compressor = make_state(device, ratio, config.head_dim, name);
-      if (ratio == kIndexedRatio) {
-        arrays.keys = KvArray(device, slabs, uint64_t{format_.key_words} * 4, name + " keys");
-        layer.indexer = make_state(device, ratio, config.index_head_dim, name);
-      }
-    }
+    if (ratio != 0) layer.compressor = make_state(device, ratio, config.head_dim, name);
+    if (ratio == kIndexedRatio) layer.indexer = make_state(device, ratio, config.index_head_dim, name);
     layers_.push_back(std::move(layer));
-    arrays_.push_back(std::move(arrays));
-    bind(i);
+  }
+  make_arrays(options);
+  for (size_t i = 0; i < layers_.size(); ++i) bind(i);
+}
+
+void KvCache::make_arrays(const SessionOptions& options) {
+  const uint64_t entry_bytes = uint64_t{format_.entry_words} * 4;
+  const uint64_t key_bytes = uint64_t{format_.key_words} * 4;
+  // Cut alike: entries are the longer rows.
+  std::vector<KvSlabs> slabs(layers_.size());
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    if (layers_[i].ratio == 0) continue;
+    const uint64_t rows = std::max(1u, options.context / layers_[i].ratio);
+    slabs[i] = plan_kv_slabs(device_->info(), rows, entry_bytes, options.kv_slab_bytes);
+  }
+  KvTierPlanner planner(options.kv_tiers);
+  planner.take_device(state_bytes());
+  const auto place = [&](size_t i, uint64_t row_bytes) {
+    return planner.place(slabs[i].rows * row_bytes, slabs[i].rows_per_slab * row_bytes);
+  };
+  std::vector<std::vector<KvTier>> key_tiers(layers_.size());
+  std::vector<std::vector<KvTier>> entry_tiers(layers_.size());
+  const auto is_indexed = [&](size_t i) { return layers_[i].ratio == kIndexedRatio; };
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    if (is_indexed(i)) key_tiers[i] = place(i, key_bytes);
+  }
+  for (const bool indexed : {false, true}) {
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      if (layers_[i].ratio != 0 && is_indexed(i) == indexed) entry_tiers[i] = place(i, entry_bytes);
+    }
+  }
+  planner.require_fit();
+  tier_bytes_ = planner.taken();
+  arrays_.resize(layers_.size());
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    if (layers_[i].ratio == 0) continue;
+    const std::string& directory = options.kv_tiers.directory;
+    arrays_[i].entries = KvArray(*device_, slabs[i], entry_bytes, layer_label(i), entry_tiers[i], directory);
+    if (!is_indexed(i)) continue;
+    arrays_[i].keys = KvArray(*device_, slabs[i], key_bytes, layer_label(i) + " keys", key_tiers[i], directory);
   }
 }
 
@@ -86,18 +115,18 @@ KvCache KvCache::fork() const {
 }
 
 bool KvCache::prepare(uint32_t position, uint32_t count) {
-  bool changed = false;
   for (size_t i = 0; i < layers_.size(); ++i) {
     const uint32_t ratio = layers_[i].ratio;
     if (ratio == 0) continue;
     const uint64_t begin = position / ratio;
     const uint64_t end = (uint64_t{position} + count) / ratio;
-    bool layer_changed = arrays_[i].entries.make_writable(begin, end);
-    if (ratio == kIndexedRatio) layer_changed |= arrays_[i].keys.make_writable(begin, end);
-    if (layer_changed) bind(i);
-    changed |= layer_changed;
+    is_changed_ |= arrays_[i].entries.make_writable(begin, end);
+    if (ratio == kIndexedRatio) is_changed_ |= arrays_[i].keys.make_writable(begin, end);
   }
-  return changed;
+  if (!is_changed_) return false;
+  for (size_t i = 0; i < layers_.size(); ++i) bind(i);
+  is_changed_ = false;
+  return true;
 }
 
 template <typename F>

@@ -52,7 +52,7 @@ class KvCache {
   const std::vector<LayerKv>& layers() const { return layers_; }  // the MTP layer, if run, is the last
 
   // Lets the tokens [position, position + count) be fed. True if buffers changed: programs that bind the earlier ones
-  // are stale.
+  // are stale. Where memory runs out, the next call that succeeds reports what has changed until then.
   bool prepare(uint32_t position, uint32_t count);
 
   // Everything but entries and keys, rings and open windows, as one block of state_bytes().
@@ -65,12 +65,14 @@ class KvCache {
   KvArray& keys(size_t layer) { return arrays_[layer].keys; }
 
   uint64_t bytes() const;  // memory taken now; slabs shared with a fork count in both
+  const KvTierBytes& tier_bytes() const { return tier_bytes_; }  // memory taken at full context
 
  private:
   struct Arrays {
     KvArray entries;
     KvArray keys;
   };
+  void make_arrays(const SessionOptions& options);
   void bind(size_t layer);
   template <typename F>
   void for_each_state(F&& f) const;
@@ -79,6 +81,8 @@ class KvCache {
   KvFormat format_;
   std::vector<LayerKv> layers_;
   std::vector<Arrays> arrays_;
+  KvTierBytes tier_bytes_;
+  bool is_changed_ = false;  // buffers, since prepare() last returned
 };
 
 }  // namespace nibble

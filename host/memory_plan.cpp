@@ -50,7 +50,9 @@ MemoryPlan plan_memory(const DeviceInfo& info, const Checkpoint& checkpoint, Ses
   KvCache kv = full_cache(false);
   plan.kv = kv_bytes(kv);
   plan.kv.mtp = weights.mtp ? with_mtp - plan.kv.all() : 0;
-  plan.kv.alignment = device.allocated_bytes() - before - plan.kv.all();
+  plan.kv_host = device.host_bytes();
+  plan.kv_file = device.file_bytes();
+  plan.kv.alignment = device.allocated_bytes() + plan.kv_host + plan.kv_file - before - plan.kv.all();
 
   before = device.allocated_bytes();
   uint64_t step_words = 0;

@@ -31,7 +31,13 @@ struct MemoryPlan {
   uint64_t decode_scratch = 0;   // of a decode step's; a session keeps both
   uint64_t staging = 0;          // transfer buffers and step blocks
 
-  uint64_t total() const { return weights + weights_in_place + kv.all() + prefill_scratch + decode_scratch + staging; }
+  uint64_t kv_host = 0;  // what of the cache lies in the host's memory
+  uint64_t kv_file = 0;  // and in files (SessionOptions::kv_tiers)
+
+  // Of the device.
+  uint64_t total() const {
+    return weights + weights_in_place + kv.all() - kv_host - kv_file + prefill_scratch + decode_scratch + staging;
+  }
 };
 
 // Throws kUnsupported or kOutOfMemory where a single piece exceeds the device's limits; exceeding its memory is no

@@ -36,14 +36,31 @@ class PlannedProgram final : public Program {
 }  // namespace
 
 PlanningDevice::PlanningDevice(DeviceInfo info)
-    : info_(std::move(info)), allocated_(std::make_shared<uint64_t>(0)), wrapped_(std::make_shared<uint64_t>(0)) {}
+    : info_(std::move(info)),
+      allocated_(std::make_shared<uint64_t>(0)),
+      host_(std::make_shared<uint64_t>(0)),
+      file_(std::make_shared<uint64_t>(0)),
+      wrapped_(std::make_shared<uint64_t>(0)) {}
 
-std::shared_ptr<Buffer> PlanningDevice::allocate(uint64_t bytes, std::string label) {
+std::shared_ptr<Buffer> PlanningDevice::count(uint64_t bytes, std::string label, std::shared_ptr<uint64_t> total) {
   if (bytes > info_.limits.max_allocation) {
     fail(ErrorCode::kUnsupported, "'{}' needs {} in one piece, device '{}' allows {}", label, format_bytes(bytes),
          info_.name, format_bytes(info_.limits.max_allocation));
   }
-  return std::make_shared<CountedBuffer>(bytes, std::move(label), allocated_);
+  return std::make_shared<CountedBuffer>(bytes, std::move(label), std::move(total));
+}
+
+std::shared_ptr<Buffer> PlanningDevice::allocate(uint64_t bytes, std::string label) {
+  return count(bytes, std::move(label), allocated_);
+}
+
+std::shared_ptr<Buffer> PlanningDevice::allocate_outside(uint64_t bytes, std::string label,
+                                                         const std::string& directory) {
+  if (directory.empty()) return count(bytes, std::move(label), host_);
+  if (!info_.capabilities.has(Capability::kHostImport)) {
+    fail(ErrorCode::kUnsupported, "'{}' cannot lie in a file: device '{}' has no host_import", label, info_.name);
+  }
+  return count(bytes, std::move(label), file_);
 }
 
 std::shared_ptr<Buffer> PlanningDevice::wrap_host(std::span<const std::byte> memory, std::shared_ptr<const void>,

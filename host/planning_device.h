@@ -11,13 +11,17 @@ class PlanningDevice final : public Device {
  public:
   explicit PlanningDevice(DeviceInfo info);
 
-  // Bytes of the buffers that are alive: taken on the device, and host memory that it uses in place.
+  // Bytes of the buffers that are alive: taken on the device, in the host's memory, in files, and host memory that it
+  // uses in place.
   uint64_t allocated_bytes() const { return *allocated_; }
+  uint64_t host_bytes() const { return *host_; }
+  uint64_t file_bytes() const { return *file_; }
   uint64_t wrapped_bytes() const { return *wrapped_; }
 
   const DeviceInfo& info() const override { return info_; }
   // Throws kUnsupported above max_allocation, as the real one does; memory may be exceeded, to say by how much.
   std::shared_ptr<Buffer> allocate(uint64_t bytes, std::string label) override;
+  std::shared_ptr<Buffer> allocate_outside(uint64_t bytes, std::string label, const std::string& directory) override;
   std::shared_ptr<Buffer> wrap_host(std::span<const std::byte> memory, std::shared_ptr<const void> keep_alive,
                                     std::string label) override;
   void upload(const BufferView& to, std::span<const std::byte> from) override;
@@ -32,8 +36,12 @@ class PlanningDevice final : public Device {
   std::vector<DispatchTiming> time_dispatches(Program& program, std::span<const uint32_t> step) override;
 
  private:
+  std::shared_ptr<Buffer> count(uint64_t bytes, std::string label, std::shared_ptr<uint64_t> total);
+
   DeviceInfo info_;
   std::shared_ptr<uint64_t> allocated_;  // shared with the buffers, which give their bytes back
+  std::shared_ptr<uint64_t> host_;
+  std::shared_ptr<uint64_t> file_;
   std::shared_ptr<uint64_t> wrapped_;
 };
 

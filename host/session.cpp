@@ -136,6 +136,7 @@ class DeviceSession final : public Session {
 
   const SessionOptions& options() const override { return options_; }
   uint64_t kv_bytes() const override { return kv_.bytes(); }
+  KvTierBytes kv_tier_bytes() const override { return kv_.tier_bytes(); }
 
   uint64_t scratch_bytes() const override {
     uint64_t bytes = 0;

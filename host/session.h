@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "host/checkpoint.h"
+#include "host/kv_tiers.h"
 #include "runtime/core/kernel_spec.h"
 #include "runtime/device/device.h"
 
@@ -60,6 +61,9 @@ struct SessionOptions {
   bool capture = false;            // keep hidden streams and selections of the last token (tests)
   uint32_t snapshot_every = 1024;  // tokens between the places that rewind() goes back to; 0 keeps none
   uint64_t kv_slab_bytes = 0;      // most that the KV cache grows by at once, per layer; 0: what suits the device
+  // Places of the KV cache. Nearest are window rings, open windows and indexer keys, which every step reads, then the
+  // entries of layers that attend to all of theirs, then those of layers whose indexer chooses a few.
+  KvTierLimits kv_tiers;
 };
 
 // Logits of one position: float32 [vocab], valid until the sink returns.
@@ -120,6 +124,7 @@ class Session {
   virtual std::unique_ptr<Session> fork() = 0;
   virtual const SessionOptions& options() const = 0;
   virtual uint64_t kv_bytes() const = 0;                  // of the KV cache, as far as it has grown
+  virtual KvTierBytes kv_tier_bytes() const = 0;          // where it lies when the context is full
   virtual uint64_t scratch_bytes() const = 0;             // of activations
   virtual std::vector<std::string> variants() const = 0;  // kernel variants in use, sorted
   virtual std::vector<LayerCapture> capture() = 0;

@@ -22,7 +22,8 @@ constexpr std::array<std::string_view, static_cast<size_t>(Capability::kCount)> 
     "timestamps",
     "host_memory",
     "subgroup_size_control",
-    "mapped_memory"};
+    "mapped_memory",
+    "host_import"};
 
 struct LimitField {
   std::string_view name;

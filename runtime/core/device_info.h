@@ -31,6 +31,7 @@ enum class Capability : uint32_t {
   kHostMemory,     // kernels read host memory in place (the cpu backend)
   kSubgroupSizeControl,
   kMappedMemory,  // the host reaches device memory in place: uploads and downloads are plain copies
+  kHostImport,    // buffers can lie in memory that the host made, a mapped file's for example
   kCount,
 };
 std::string_view name_of(Capability capability);

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "runtime/base/error.h"
+#include "runtime/base/scratch_file.h"
 #include "runtime/base/thread_pool.h"
 #include "runtime/core/kernel_table.h"
 #include "runtime/cpu/cpu_features.h"
@@ -35,6 +36,16 @@ class OwnedBuffer final : public Buffer {
 
  private:
   std::byte* data_;
+};
+
+class FileBuffer final : public Buffer {
+ public:
+  FileBuffer(uint64_t bytes, std::string label, const std::string& directory)
+      : Buffer(bytes, std::move(label)), file_(directory, bytes) {}
+  std::byte* host_data() override { return file_.bytes().data(); }
+
+ private:
+  ScratchFile file_;
 };
 
 class WrappedBuffer final : public Buffer {
@@ -82,11 +93,17 @@ class CpuDevice final : public Device {
   const DeviceInfo& info() const override { return info_; }
 
   std::shared_ptr<Buffer> allocate(uint64_t bytes, std::string label) override {
-    if (bytes > info_.limits.max_allocation) {
-      fail(ErrorCode::kOutOfMemory, "cpu: {} for '{}' is above the limit of {} for one allocation", format_bytes(bytes),
-           label, format_bytes(info_.limits.max_allocation));
-    }
+    check_allocation(bytes, label);
     return std::make_shared<OwnedBuffer>(bytes, std::move(label));
+  }
+
+  std::shared_ptr<Buffer> allocate_outside(uint64_t bytes, std::string label, const std::string& directory) override {
+    check_allocation(bytes, label);
+    if (directory.empty()) return std::make_shared<OwnedBuffer>(bytes, std::move(label));
+    if (!info_.capabilities.has(Capability::kHostImport)) {
+      fail(ErrorCode::kUnsupported, "cpu: '{}' cannot lie in a file without host_import", label);
+    }
+    return std::make_shared<FileBuffer>(bytes, std::move(label), directory);
   }
 
   std::shared_ptr<Buffer> wrap_host(std::span<const std::byte> memory, std::shared_ptr<const void> keep_alive,
@@ -144,6 +161,12 @@ class CpuDevice final : public Device {
   }
 
  private:
+  void check_allocation(uint64_t bytes, const std::string& label) const {
+    if (bytes <= info_.limits.max_allocation) return;
+    fail(ErrorCode::kOutOfMemory, "cpu: {} for '{}' is above the limit of {} for one allocation", format_bytes(bytes),
+         label, format_bytes(info_.limits.max_allocation));
+  }
+
   static void load_step(CpuProgram& program, std::span<const uint32_t> step) {
     check(step.size() <= program.step_words.size(), "a step of {} words for a program of {}", step.size(),
           program.step_words.size());
@@ -244,7 +267,7 @@ DeviceInfo describe_cpu(const DeviceOptions& options) {
                  .max_params_bytes = 4096,
                  .max_workgroup_size = 1u << 20,
                  .max_workgroup_memory = 1u << 20};
-  info.capabilities = {Capability::kHostMemory, Capability::kInt64, Capability::kTimestamps};
+  info.capabilities = {Capability::kHostMemory, Capability::kInt64, Capability::kTimestamps, Capability::kHostImport};
   for (const std::string& limit : options.limits) apply_limit(info, limit);
   for (const Capability c : options.disabled) info.capabilities.remove(c);
   return info;

@@ -41,6 +41,10 @@ class Device {
 
   // Content is undefined (tests poison it). Throws kOutOfMemory / kUnsupported above the device's limits.
   virtual std::shared_ptr<Buffer> allocate(uint64_t bytes, std::string label) = 0;
+  // A buffer outside the device's own memory, which kernels reach over the bus, slower: in the host's memory, or in an
+  // unnamed file in `directory` unless that is empty. It does not count against memory_bytes. Throws as allocate()
+  // does; kUnsupported for a file without Capability::kHostImport; kNotFound and kIo where there can be no such file.
+  virtual std::shared_ptr<Buffer> allocate_outside(uint64_t bytes, std::string label, const std::string& directory) = 0;
   // A read-only buffer over host memory that stays valid as long as `keep_alive`; only with Capability::kHostMemory.
   virtual std::shared_ptr<Buffer> wrap_host(std::span<const std::byte> memory, std::shared_ptr<const void> keep_alive,
                                             std::string label) = 0;

@@ -10,18 +10,25 @@ constexpr uint64_t kGranule = 16;
 
 }  // namespace
 
-ClBuffer::ClBuffer(cl_context context, std::shared_ptr<MemoryAccount> account, uint64_t bytes, std::string label)
+ClBuffer::ClBuffer(cl_context context, std::shared_ptr<MemoryAccount> account, uint64_t bytes, std::string label,
+                   MemoryUse use, const std::string& directory)
     : Buffer(bytes, std::move(label)), context_(context), account_(std::move(account)) {
   const uint64_t wanted = std::max((bytes + kGranule - 1) / kGranule * kGranule, kGranule);
-  const uint64_t before = account_->taken.fetch_add(wanted);
+  const uint64_t counted = use == MemoryUse::kDevice ? wanted : 0;
+  const uint64_t before = account_->taken.fetch_add(counted);
   cl_int status = CL_MEM_OBJECT_ALLOCATION_FAILURE;
-  const bool fits = before <= account_->limit && wanted <= account_->limit - before;
-  if (fits) memory_ = Memory(clCreateBuffer(context, CL_MEM_READ_WRITE, wanted, nullptr, &status));
+  const bool fits = before <= account_->limit && counted <= account_->limit - before;
+  if (use == MemoryUse::kFile) file_.emplace(directory, wanted);
+  const cl_mem_flags place = use == MemoryUse::kDevice ? 0
+                             : use == MemoryUse::kHost ? CL_MEM_ALLOC_HOST_PTR
+                                                       : CL_MEM_USE_HOST_PTR;
+  void* const memory = file_ ? file_->bytes().data() : nullptr;
+  if (fits) memory_ = Memory(clCreateBuffer(context, CL_MEM_READ_WRITE | place, wanted, memory, &status));
   if (status == CL_SUCCESS) {
-    taken_ = wanted;
+    taken_ = counted;
     return;
   }
-  account_->taken.fetch_sub(wanted);
+  account_->taken.fetch_sub(counted);
   if (!fits || is_out_of_memory(status)) {
     fail(ErrorCode::kOutOfMemory, "OpenCL: {} for '{}' cannot be allocated: {} of {} are taken", format_bytes(bytes),
          this->label(), format_bytes(before), format_bytes(account_->limit));

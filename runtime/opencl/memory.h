@@ -4,8 +4,10 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "runtime/base/scratch_file.h"
 #include "runtime/core/buffer.h"
 #include "runtime/core/device_info.h"
 #include "runtime/opencl/cl_api.h"
@@ -19,10 +21,18 @@ struct MemoryAccount {
   std::atomic<uint64_t> taken = 0;
 };
 
+// Where a buffer lies.
+enum class MemoryUse {
+  kDevice,
+  kHost,  // CL_MEM_ALLOC_HOST_PTR: in the host's memory, where the driver has such a place
+  kFile,  // CL_MEM_USE_HOST_PTR over a file; a driver may keep a copy of what a kernel uses
+};
+
 class ClBuffer final : public Buffer {
  public:
-  // Throws kOutOfMemory.
-  ClBuffer(cl_context context, std::shared_ptr<MemoryAccount> account, uint64_t bytes, std::string label);
+  // `directory` is that of a file. Throws kOutOfMemory and what ScratchFile throws.
+  ClBuffer(cl_context context, std::shared_ptr<MemoryAccount> account, uint64_t bytes, std::string label,
+           MemoryUse use = MemoryUse::kDevice, const std::string& directory = "");
   ~ClBuffer() override;
 
   cl_mem memory() const { return memory_.get(); }
@@ -32,6 +42,7 @@ class ClBuffer final : public Buffer {
   cl_context context_;
   std::shared_ptr<MemoryAccount> account_;
   uint64_t taken_ = 0;
+  std::optional<ScratchFile> file_;  // goes after the memory object that lies in it
   Memory memory_;
 };
 

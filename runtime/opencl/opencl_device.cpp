@@ -63,12 +63,26 @@ void OpenClDevice::checked(cl_int status, std::string_view call) {
 }
 
 std::shared_ptr<Buffer> OpenClDevice::allocate(uint64_t bytes, std::string label) {
+  return allocate_in(MemoryUse::kDevice, bytes, std::move(label), "");
+}
+
+std::shared_ptr<Buffer> OpenClDevice::allocate_outside(uint64_t bytes, std::string label,
+                                                       const std::string& directory) {
+  if (directory.empty()) return allocate_in(MemoryUse::kHost, bytes, std::move(label), "");
+  if (!info_.capabilities.has(Capability::kHostImport)) {
+    fail(ErrorCode::kUnsupported, "{}: '{}' cannot lie in a file without host_import", info_.id, label);
+  }
+  return allocate_in(MemoryUse::kFile, bytes, std::move(label), directory);
+}
+
+std::shared_ptr<Buffer> OpenClDevice::allocate_in(MemoryUse use, uint64_t bytes, std::string label,
+                                                  const std::string& directory) {
   check_alive();
   if (bytes > info_.limits.max_allocation) {
     fail(ErrorCode::kOutOfMemory, "{}: {} for '{}' is above the device's limit of {} for one allocation", info_.id,
          format_bytes(bytes), label, format_bytes(info_.limits.max_allocation));
   }
-  return std::make_shared<ClBuffer>(context_.get(), account_, bytes, std::move(label));
+  return std::make_shared<ClBuffer>(context_.get(), account_, bytes, std::move(label), use, directory);
 }
 
 std::shared_ptr<Buffer> OpenClDevice::wrap_host(std::span<const std::byte>, std::shared_ptr<const void>,

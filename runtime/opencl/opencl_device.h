@@ -23,6 +23,7 @@ class OpenClDevice final : public Device {
 
   const DeviceInfo& info() const override { return info_; }
   std::shared_ptr<Buffer> allocate(uint64_t bytes, std::string label) override;
+  std::shared_ptr<Buffer> allocate_outside(uint64_t bytes, std::string label, const std::string& directory) override;
   std::shared_ptr<Buffer> wrap_host(std::span<const std::byte> memory, std::shared_ptr<const void> keep_alive,
                                     std::string label) override;
   void upload(const BufferView& to, std::span<const std::byte> from) override;
@@ -44,6 +45,7 @@ class OpenClDevice final : public Device {
     size_t dispatches = 0;
   };
 
+  std::shared_ptr<Buffer> allocate_in(MemoryUse use, uint64_t bytes, std::string label, const std::string& directory);
   // Throws if the device was lost earlier.
   void check_alive() const;
   // check_cl that remembers when an error loses the device.

@@ -41,6 +41,9 @@ void read_properties(VkPhysicalDevice device, DeviceFacts& facts) {
   VkPhysicalDeviceShaderIntegerDotProductProperties dot = {
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES};
   if (facts.has_extension(VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME)) chain(properties, dot);
+  VkPhysicalDeviceExternalMemoryHostPropertiesEXT imports = {
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_MEMORY_HOST_PROPERTIES_EXT};
+  if (facts.has_extension(VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME)) chain(properties, imports);
   const bool has_driver = facts.has_extension(VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME);
   const bool has_pci = facts.has_extension(VK_EXT_PCI_BUS_INFO_EXTENSION_NAME);
   if (has_driver) chain(properties, driver);
@@ -51,6 +54,7 @@ void read_properties(VkPhysicalDevice device, DeviceFacts& facts) {
   facts.int8_dot_accelerated = dot.integerDotProduct4x8BitPackedSignedAccelerated != 0;
   std::copy(std::begin(id.deviceUUID), std::end(id.deviceUUID), facts.device_uuid.begin());
   facts.max_allocation = sizes.maxMemoryAllocationSize;
+  facts.host_import_alignment = imports.minImportedHostPointerAlignment;
   facts.subgroup_size = subgroup.subgroupSize;
   facts.subgroup_stages = subgroup.supportedStages;
   facts.subgroup_operations = subgroup.supportedOperations;

@@ -27,6 +27,7 @@ struct DeviceFacts {
   std::string pci_address;
 
   uint64_t max_allocation = 0;
+  uint64_t host_import_alignment = 0;  // of imported memory's address and size; 0 = it cannot be imported
   uint32_t subgroup_size = 0;
   VkShaderStageFlags subgroup_stages = 0;
   VkSubgroupFeatureFlags subgroup_operations = 0;

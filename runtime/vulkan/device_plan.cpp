@@ -97,6 +97,8 @@ CapabilitySet capabilities_of(const DeviceFacts& facts) {
   if (facts.storage16) set.add(Capability::kStorage16);
   if (facts.buffer_address) set.add(Capability::kBufferAddress);
   if (facts.subgroup_size_control) set.add(Capability::kSubgroupSizeControl);
+  // What is imported begins at a page of the host's.
+  if (facts.host_import_alignment > 0 && facts.host_import_alignment <= 4096) set.add(Capability::kHostImport);
   return set;
 }
 
@@ -108,6 +110,7 @@ std::vector<std::string> extensions_for(const CapabilitySet& set) {
   if (set.has(Capability::kStorage8)) names.emplace_back(VK_KHR_8BIT_STORAGE_EXTENSION_NAME);
   if (set.has(Capability::kBufferAddress)) names.emplace_back(VK_KHR_BUFFER_DEVICE_ADDRESS_EXTENSION_NAME);
   if (set.has(Capability::kSubgroupSizeControl)) names.emplace_back(VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
+  if (set.has(Capability::kHostImport)) names.emplace_back(VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME);
   return names;
 }
 

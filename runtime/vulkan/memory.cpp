@@ -1,6 +1,7 @@
 #include "runtime/vulkan/memory.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "runtime/base/error.h"
 
@@ -20,17 +21,28 @@ VkBufferUsageFlags usage_of_buffers(const DeviceInfo& device) {
          (texels ? VkBufferUsageFlags{VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT} : 0u);
 }
 
+// The first coherent type among `allowed`: what the host reads and writes in the file is what kernels see.
+std::optional<uint32_t> coherent_type(const VkPhysicalDeviceMemoryProperties& memory, uint32_t allowed) {
+  constexpr VkMemoryPropertyFlags kWanted = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+  for (uint32_t type = 0; type < memory.memoryTypeCount; ++type) {
+    const bool fits = (memory.memoryTypes[type].propertyFlags & kWanted) == kWanted;
+    if (fits && (allowed & (1u << type)) != 0) return type;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
-std::shared_ptr<VulkanBuffer> MemoryPool::allocate(uint64_t bytes, std::string label, MemoryUse use) {
+void MemoryPool::check_size(uint64_t bytes, const std::string& label) const {
   const uint64_t limit = context_->info().limits.max_allocation;
-  if (use == MemoryUse::kDevice && bytes > limit) {
-    fail(ErrorCode::kUnsupported, "buffer '{}': {}, device '{}' allows {} in one allocation", label,
-         format_bytes(bytes), context_->info().name, format_bytes(limit));
-  }
-  Reservation reservation = reserve(use == MemoryUse::kDevice ? bytes : 0, label);
+  if (bytes <= limit) return;
+  fail(ErrorCode::kUnsupported, "buffer '{}': {}, device '{}' allows {} in one allocation", label, format_bytes(bytes),
+       context_->info().name, format_bytes(limit));
+}
+
+BufferHandle MemoryPool::make_buffer(uint64_t bytes, const void* next) {
   const VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
-                                   .pNext = nullptr,
+                                   .pNext = next,
                                    .flags = 0,
                                    .size = (std::max<uint64_t>(bytes, 1) + kPadding - 1) / kPadding * kPadding,
                                    .usage = usage_of_buffers(context_->info()),
@@ -39,9 +51,15 @@ std::shared_ptr<VulkanBuffer> MemoryPool::allocate(uint64_t bytes, std::string l
                                    .pQueueFamilyIndices = nullptr};
   VkBuffer buffer = VK_NULL_HANDLE;
   context_->check(context_->api().vkCreateBuffer(context_->device(), &info, nullptr, &buffer), "vkCreateBuffer");
-  BufferHandle handle(*context_, buffer);
+  return {*context_, buffer};
+}
+
+std::shared_ptr<VulkanBuffer> MemoryPool::allocate(uint64_t bytes, std::string label, MemoryUse use) {
+  if (use != MemoryUse::kHost) check_size(bytes, label);
+  Reservation reservation = reserve(use == MemoryUse::kDevice ? bytes : 0, label);
+  BufferHandle handle = make_buffer(bytes, nullptr);
   VkMemoryRequirements needed;
-  context_->api().vkGetBufferMemoryRequirements(context_->device(), buffer, &needed);
+  context_->api().vkGetBufferMemoryRequirements(context_->device(), handle.get(), &needed);
 
   const DevicePlan& plan = context_->plan();
   const uint32_t type = use == MemoryUse::kDevice ? plan.device_memory_type : plan.host_memory_type;
@@ -49,13 +67,69 @@ std::shared_ptr<VulkanBuffer> MemoryPool::allocate(uint64_t bytes, std::string l
     fail(ErrorCode::kUnsupported, "buffer '{}': memory type {} of device '{}' does not take storage buffers", label,
          type, context_->info().name);
   }
+  const bool is_in_place = use != MemoryUse::kDevice || plan.device_memory_is_mapped;
   MemorySlice slice = place(needed, type, label);
-  context_->check(context_->api().vkBindBufferMemory(context_->device(), buffer, slice.memory(), slice.offset()),
+  context_->check(context_->api().vkBindBufferMemory(context_->device(), handle.get(), slice.memory(), slice.offset()),
                   "vkBindBufferMemory");
   return std::make_shared<VulkanBuffer>(VulkanBuffer::Parts{.context = context_,
                                                             .reservation = std::move(reservation),
                                                             .slice = std::move(slice),
-                                                            .handle = std::move(handle)},
+                                                            .handle = std::move(handle),
+                                                            .is_in_place = is_in_place},
+                                        bytes, std::move(label));
+}
+
+std::shared_ptr<VulkanBuffer> MemoryPool::allocate_file(uint64_t bytes, std::string label,
+                                                        const std::string& directory) {
+  constexpr auto kPointer = VK_EXTERNAL_MEMORY_HANDLE_TYPE_HOST_ALLOCATION_BIT_EXT;
+  if (!context_->info().capabilities.has(Capability::kHostImport)) {
+    fail(ErrorCode::kUnsupported, "buffer '{}': device '{}' does not take files as memory (host_import)", label,
+         context_->info().name);
+  }
+  check_size(bytes, label);
+  auto file = std::make_unique<ScratchFile>(directory, std::max(bytes, kPadding));
+  void* const data = file->bytes().data();
+  const VkExternalMemoryBufferCreateInfo external = {
+      .sType = VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_BUFFER_CREATE_INFO, .pNext = nullptr, .handleTypes = kPointer};
+  BufferHandle handle = make_buffer(bytes, &external);
+  VkMemoryRequirements needed;
+  context_->api().vkGetBufferMemoryRequirements(context_->device(), handle.get(), &needed);
+  VkMemoryHostPointerPropertiesEXT pointer = {.sType = VK_STRUCTURE_TYPE_MEMORY_HOST_POINTER_PROPERTIES_EXT,
+                                              .pNext = nullptr};
+  const VkResult known =
+      context_->api().vkGetMemoryHostPointerPropertiesEXT(context_->device(), kPointer, data, &pointer);
+  const std::optional<uint32_t> type =
+      known == VK_SUCCESS ? coherent_type(context_->plan().facts.memory, needed.memoryTypeBits & pointer.memoryTypeBits)
+                          : std::nullopt;
+  if (!type || needed.size > file->bytes().size()) {
+    fail(ErrorCode::kUnsupported, "buffer '{}': device '{}' does not take memory that lies in a file ({})", label,
+         context_->info().name, result_name(known));
+  }
+  const VkImportMemoryHostPointerInfoEXT import = {.sType = VK_STRUCTURE_TYPE_IMPORT_MEMORY_HOST_POINTER_INFO_EXT,
+                                                   .pNext = nullptr,
+                                                   .handleType = kPointer,
+                                                   .pHostPointer = data};
+  const uint64_t size = file->bytes().size();
+  const VkMemoryAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
+                                     .pNext = &import,
+                                     .allocationSize = size,
+                                     .memoryTypeIndex = *type};
+  VkDeviceMemory memory = VK_NULL_HANDLE;
+  context_->check(context_->api().vkAllocateMemory(context_->device(), &info, nullptr, &memory),
+                  "vkAllocateMemory of memory in a file");
+  auto block = std::make_shared<MemoryBlock>(MemoryBlock{.context = context_,
+                                                         .file = std::move(file),
+                                                         .memory = MemoryHandle(*context_, memory),
+                                                         .mapped = static_cast<std::byte*>(data),
+                                                         .ranges = RangeAllocator(size)});
+  MemorySlice slice(block, block->ranges.allocate(size, 1).value(), size);
+  context_->check(context_->api().vkBindBufferMemory(context_->device(), handle.get(), memory, 0),
+                  "vkBindBufferMemory");
+  return std::make_shared<VulkanBuffer>(VulkanBuffer::Parts{.context = context_,
+                                                            .reservation = Reservation(context_, 0),
+                                                            .slice = std::move(slice),
+                                                            .handle = std::move(handle),
+                                                            .is_in_place = true},
                                         bytes, std::move(label));
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/base/scratch_file.h"
 #include "runtime/core/buffer.h"
 #include "runtime/vulkan/context.h"
 #include "runtime/vulkan/range_allocator.h"
@@ -16,6 +17,7 @@ namespace nibble::vulkan {
 // One VkDeviceMemory, mapped for its whole life where its type allows that.
 struct MemoryBlock {
   std::shared_ptr<Context> context;
+  std::unique_ptr<ScratchFile> file;  // what imported memory lies in
   MemoryHandle memory;
   std::byte* mapped = nullptr;
   RangeAllocator ranges;
@@ -65,6 +67,7 @@ class VulkanBuffer final : public Buffer {
     Reservation reservation;
     MemorySlice slice;
     BufferHandle handle;
+    bool is_in_place = false;
   };
   VulkanBuffer(Parts parts, uint64_t bytes, std::string label)
       : Buffer(bytes, std::move(label)), parts_(std::move(parts)) {}
@@ -73,14 +76,17 @@ class VulkanBuffer final : public Buffer {
   const Context* context() const { return parts_.context.get(); }
   // Where the host sees the content; null if it cannot.
   std::byte* mapped() const { return parts_.slice.mapped(); }
+  // The host may read and write the content where it is; otherwise copies go through staging.
+  bool is_in_place() const { return parts_.is_in_place; }
 
  private:
   Parts parts_;
 };
 
 enum class MemoryUse {
-  kDevice,  // tensors and activations
-  kHost,    // staging, step words, grids: always mapped
+  kDevice,   // tensors and activations
+  kOutside,  // tensors in the host's memory
+  kHost,     // staging, step words, grids: always mapped
 };
 
 class MemoryPool {
@@ -89,8 +95,13 @@ class MemoryPool {
 
   // Throws kUnsupported above the size of one allocation, kOutOfMemory above the budget or when the driver says so.
   std::shared_ptr<VulkanBuffer> allocate(uint64_t bytes, std::string label, MemoryUse use);
+  // A buffer that lies in a file of its own in that directory. Throws kUnsupported also where the driver does not
+  // import such memory, and what ScratchFile throws.
+  std::shared_ptr<VulkanBuffer> allocate_file(uint64_t bytes, std::string label, const std::string& directory);
 
  private:
+  void check_size(uint64_t bytes, const std::string& label) const;
+  BufferHandle make_buffer(uint64_t bytes, const void* next);
   Reservation reserve(uint64_t bytes, const std::string& label);
   MemorySlice place(const VkMemoryRequirements& needed, uint32_t type, const std::string& label);
   std::shared_ptr<MemoryBlock> make_block(uint64_t bytes, uint32_t type, const std::string& label);

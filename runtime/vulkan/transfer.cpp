@@ -54,7 +54,7 @@ void Transfer::submit(Half& half, Record&& record) {
 
 void Transfer::upload(const VulkanBuffer& to, uint64_t offset, std::span<const std::byte> from) {
   if (from.empty()) return;
-  if (context_->plan().device_memory_is_mapped) {
+  if (to.is_in_place()) {
     std::memcpy(to.mapped() + offset, from.data(), from.size());
     return;
   }
@@ -75,7 +75,7 @@ void Transfer::upload(const VulkanBuffer& to, uint64_t offset, std::span<const s
 
 void Transfer::download(const VulkanBuffer& from, uint64_t offset, std::span<std::byte> to) {
   if (to.empty()) return;
-  if (context_->plan().device_memory_is_mapped) {
+  if (from.is_in_place()) {
     std::memcpy(to.data(), from.mapped() + offset, to.size());
     return;
   }
@@ -100,7 +100,7 @@ void Transfer::download(const VulkanBuffer& from, uint64_t offset, std::span<std
 }
 
 void Transfer::fill(const VulkanBuffer& to, uint64_t offset, uint64_t bytes, uint32_t word) {
-  if (context_->plan().device_memory_is_mapped) {
+  if (to.is_in_place()) {
     repeat_word(to.mapped() + offset, bytes, word);
     return;
   }

@@ -19,6 +19,13 @@ std::shared_ptr<Buffer> VulkanDevice::allocate(uint64_t bytes, std::string label
   return memory_.allocate(bytes, std::move(label), MemoryUse::kDevice);
 }
 
+std::shared_ptr<Buffer> VulkanDevice::allocate_outside(uint64_t bytes, std::string label,
+                                                       const std::string& directory) {
+  context_->ensure_usable();
+  if (directory.empty()) return memory_.allocate(bytes, std::move(label), MemoryUse::kOutside);
+  return memory_.allocate_file(bytes, std::move(label), directory);
+}
+
 std::shared_ptr<Buffer> VulkanDevice::wrap_host(std::span<const std::byte>, std::shared_ptr<const void>,
                                                 std::string label) {
   fail(ErrorCode::kUnsupported, "buffer '{}': device '{}' cannot use host memory in place", label, info().name);

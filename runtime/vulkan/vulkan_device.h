@@ -28,6 +28,7 @@ class VulkanDevice final : public Device {
 
   const DeviceInfo& info() const override { return context_->info(); }
   std::shared_ptr<Buffer> allocate(uint64_t bytes, std::string label) override;
+  std::shared_ptr<Buffer> allocate_outside(uint64_t bytes, std::string label, const std::string& directory) override;
   std::shared_ptr<Buffer> wrap_host(std::span<const std::byte> memory, std::shared_ptr<const void> keep_alive,
                                     std::string label) override;
   void upload(const BufferView& to, std::span<const std::byte> from) override;

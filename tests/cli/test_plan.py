@@ -37,6 +37,20 @@ def test_a_million_tokens(released):
     assert report["fits"] == (report["total_bytes"] <= report["device"]["memory_bytes"])
 
 
+def test_a_cache_that_exceeds_the_device(released, tmp_path):
+    name, directory = released
+    whole = plan(directory, "--ctx", "1048576")
+    split = plan(directory, "--ctx", "1048576", "--kv-device-memory", "2GiB", "--kv-host-memory", "1GiB",
+                 "--kv-dir", tmp_path)
+    assert split["kv_bytes"] == whole["kv_bytes"]
+    assert 1 << 29 < split["kv_host_bytes"] <= 1 << 30
+    assert split["kv_file_bytes"] > 0
+    assert split["total_bytes"] + split["kv_host_bytes"] + split["kv_file_bytes"] == whole["total_bytes"]
+    assert whole["total_bytes"] - split["total_bytes"] >= whole["kv_bytes"] - (2 << 30)
+    expect_error(run("plan", "-m", directory, "-d", "cpu", "--ctx", "1048576", "--kv-device-memory", "2GiB",
+                             "--kv-host-memory", "64MiB"), "KV cache", "2.00 GiB", "64.0 MiB", "no directory")
+
+
 def test_text(released):
     name, directory = released
     text = expect_success(run("plan", "-m", directory, "-d", "cpu", "--ctx", "1048576")).decode()

@@ -1,10 +1,12 @@
 // The device interface without programs: description, memory and copies. Every backend must pass the same tests.
 #include "runtime/device/device.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "tests/device/device_fixture.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/temp_directory.h"
 
 namespace nibble {
 namespace {
@@ -47,6 +49,30 @@ TEST_P(DeviceTest, CopiesAnySizeToAnyOffset) {
       std::vector<std::byte> back(bytes);
       device_->download(BufferView(buffer, offset, bytes), back);
       EXPECT_TRUE(back == piece) << bytes << " bytes at " << offset;
+    }
+  }
+}
+
+TEST_P(DeviceTest, MemoryOutsideIsMemory) {
+  const TempDirectory files;
+  std::vector<std::string> places = {""};
+  if (device_->info().capabilities.has(Capability::kHostImport)) {
+    places.push_back(files.path());
+    expect_error([&] { device_->allocate_outside(64, "outside", files.path() + "/missing"); }, "missing");
+  } else {
+    expect_error([&] { device_->allocate_outside(64, "outside", files.path()); }, "outside", "host_import");
+  }
+  for (const std::string& place : places) {
+    for (const size_t bytes : {size_t{16}, size_t{4096 + 16}, (size_t{2} << 20) + 48}) {
+      const std::vector<std::byte> before = random_bytes(bytes, 4);
+      const std::shared_ptr<Buffer> buffer = device_->allocate_outside(bytes, "outside", place);
+      device_->upload(buffer, before);
+      std::vector<std::byte> back(bytes);
+      device_->download(buffer, back);
+      EXPECT_TRUE(back == before) << bytes << " bytes in '" << place << "'";
+      device_->fill(buffer, 0x01020304u);
+      const std::vector<uint32_t> words = words_of(*device_, buffer);
+      EXPECT_TRUE(std::ranges::all_of(words, [](uint32_t word) { return word == 0x01020304u; })) << bytes;
     }
   }
 }

@@ -1,18 +1,21 @@
 // Rewinding and forking: whatever a session went through, what it says next is what a session says that was fed the
 // same steps and nothing else, bit for bit.
+#include <filesystem>
+
 #include <gtest/gtest.h>
 
 #include "host/session.h"
 #include "tests/model/session_calls.h"
 #include "tests/model/synthetic_session.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/temp_directory.h"
 #include "tests/support/test_devices.h"
 
 namespace nibble {
 namespace {
 
 // Slabs of some 30 entries, so that growing and copying on write happen.
-constexpr SessionOptions kOptions = {.context = 400, .chunk = 16, .snapshot_every = 40, .kv_slab_bytes = 4096};
+const SessionOptions kOptions = {.context = 400, .chunk = 16, .snapshot_every = 40, .kv_slab_bytes = 4096};
 
 class SessionRewindTest : public SyntheticSession {
  protected:
@@ -60,6 +63,39 @@ TEST_P(SessionRewindTest, AForkGoesItsOwnWay) {
   const std::vector<uint32_t> probe = random_tokens(1);
   EXPECT_TRUE(same_bits(session->feed(probe), logits_after(calls, probe)));
   EXPECT_TRUE(same_bits(fork->feed(probe), logits_after(other, probe)));
+}
+
+// Wherever the cache lies, the same bits.
+TEST_P(SessionRewindTest, TheCacheMayLieOutsideTheDevice) {
+  const TempDirectory files;
+  const auto near = Session::create(model_, kOptions);
+  SessionOptions options = kOptions;
+  // Slabs take 4 KB at most: one or two of the entries' are in the host's memory, the others in files.
+  options.kv_tiers = {
+      .device_bytes = near->kv_tier_bytes().device - 12'000, .host_bytes = 6'000, .directory = files.path()};
+  if (!model_->device().info().capabilities.has(Capability::kHostImport)) {
+    expect_error([&] { Session::create(model_, options)->feed(random_tokens(400)); }, "host_import");
+    options.kv_tiers.host_bytes = UINT64_MAX;
+    options.kv_tiers.directory.clear();
+  }
+  const auto far = Session::create(model_, options);
+  EXPECT_GT(far->kv_tier_bytes().host, 0u);
+  EXPECT_EQ(far->kv_tier_bytes().file > 0, !options.kv_tiers.directory.empty());
+  EXPECT_EQ(far->kv_tier_bytes().all(), near->kv_tier_bytes().all());
+  for (const size_t count : {150, 1, 1, 60}) {
+    const std::vector<uint32_t> tokens = random_tokens(count);
+    EXPECT_TRUE(same_bits(far->feed(tokens), near->feed(tokens))) << "after " << far->position();
+  }
+  far->rewind(77);
+  near->rewind(77);
+  const auto fork = far->fork();
+  for (const size_t count : {1, 200}) {
+    const std::vector<uint32_t> tokens = random_tokens(count);
+    const std::vector<float> want = near->feed(tokens);
+    EXPECT_TRUE(same_bits(far->feed(tokens), want)) << "after " << far->position();
+    EXPECT_TRUE(same_bits(fork->feed(tokens), want)) << "the fork after " << fork->position();
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(files.path()));  // files without a name
 }
 
 TEST_P(SessionRewindTest, RandomHistoriesEndAsFreshOnes) {

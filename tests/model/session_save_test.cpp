@@ -23,7 +23,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr SessionOptions kOptions = {.context = 400, .chunk = 16, .snapshot_every = 40, .kv_slab_bytes = 4096};
+const SessionOptions kOptions = {.context = 400, .chunk = 16, .snapshot_every = 40, .kv_slab_bytes = 4096};
 
 std::shared_ptr<const Checkpoint> make_checkpoint(const TempDirectory& directory, uint64_t seed,
                                                   const std::vector<int>& ratios = {0, 4, 24}) {

@@ -101,6 +101,27 @@ TEST(MemoryPlan, WeightsAreCopiedToAGpuAndStayInTheFilesOnTheHost) {
   EXPECT_LT(gpu.kv.alignment, 1u << 20);
 }
 
+// Window rings and open windows stay; then come keys, then the entries of layers that read all of theirs.
+TEST(MemoryPlan, ACacheMayLieInThreePlaces) {
+  const Checkpoint flash = Released("v4-flash").outline();
+  SessionOptions options = {.context = kMillion, .chunk = 64};
+  const MemoryPlan whole = plan_memory(large_gpu(), flash, options);
+  options.kv_tiers = {.device_bytes = 1u << 30, .host_bytes = 1u << 30, .directory = "/nowhere"};
+  DeviceInfo gpu = large_gpu();
+  gpu.capabilities.add(Capability::kHostImport);
+  const MemoryPlan split = plan_memory(gpu, flash, options);
+  EXPECT_EQ(split.kv.all(), whole.kv.all());
+  EXPECT_EQ(split.total() + split.kv_host + split.kv_file, whole.total());
+  EXPECT_LE(split.kv_host, 1u << 30);
+  EXPECT_LE(split.kv.all() - split.kv_host - split.kv_file - split.kv.alignment, 1u << 30);
+  EXPECT_LT(split.kv_host + split.kv_file, 21ull * kMillion / 4 * 584);  // entries of ratio 4, and not all of them
+  expect_error([&] { plan_memory(large_gpu(), flash, options); }, "host_import");
+  options.kv_tiers.directory.clear();
+  expect_error([&] { plan_memory(large_gpu(), flash, options); }, "1.00 GiB on the device", "no directory");
+  options.kv_tiers.device_bytes = 1000;
+  expect_error([&] { plan_memory(large_gpu(), flash, options); }, "window rings", "1000 B");
+}
+
 // What a session on a device says of itself.
 TEST(MemoryPlan, IsWhatASessionTakes) {
   const std::string directory = NIBBLE_SOURCE_DIR "/tests/golden/models/tiny-2-flash-like";

@@ -28,10 +28,12 @@ constexpr const char* kJsonHelp =
     "                                        trunk at full context\n"
     "  open_window_bytes                     the compressors' open windows\n"
     "  kv_alignment_bytes                    place-holders and padding of the cache's slabs\n"
+    "  kv_host_bytes, kv_file_bytes          what of the cache lies outside the device (--kv-device-memory)\n"
     "  mtp_kv_bytes                          the MTP layer's cache, if it is run\n"
     "  scratch_bytes                         prefill_scratch_bytes + decode_scratch_bytes: activations\n"
     "  staging_bytes                         transfer buffers and step blocks\n"
-    "  total_bytes, fits                     without the MTP layer's cache; whether memory_bytes hold it\n"
+    "  total_bytes, fits                     of the device, without the MTP layer's cache; whether memory_bytes hold "
+    "it\n"
     "  v32_kv_bytes, v32_ratio               DeepSeek-V3.2's cache of that context, and how many times kv_bytes it is\n"
     "The exit code is 0 whether it fits or not.";
 
@@ -86,6 +88,8 @@ std::string as_text(const Report& report) {
   row("open windows", plan.kv.open_windows + plan.kv.alignment,
       fmt::format("rows of the compressors' incomplete windows; {} of it place-holders and padding",
                   decimal(plan.kv.alignment)));
+  if (plan.kv_host != 0) row("  on the host", plan.kv_host, "of the cache; slower");
+  if (plan.kv_file != 0) row("  in files", plan.kv_file, "of the cache; slower still");
   row("scratch", plan.prefill_scratch + plan.decode_scratch,
       fmt::format("activations of prefill {}, of decode {}", decimal(plan.prefill_scratch),
                   decimal(plan.decode_scratch)));
@@ -120,6 +124,8 @@ std::string as_json(const Report& report) {
   json["indexer_key_bytes"] = plan.kv.indexer_keys;
   json["open_window_bytes"] = plan.kv.open_windows;
   json["kv_alignment_bytes"] = plan.kv.alignment;
+  json["kv_host_bytes"] = plan.kv_host;
+  json["kv_file_bytes"] = plan.kv_file;
   json["mtp_kv_bytes"] = plan.kv.mtp;
   json["scratch_bytes"] = plan.prefill_scratch + plan.decode_scratch;
   json["prefill_scratch_bytes"] = plan.prefill_scratch;

@@ -67,6 +67,10 @@ nlohmann::json to_json(const GenerationResult& result, const std::string& text, 
           {"device_name", loaded.device->info().name},
           {"kernels", session.variants()},
           {"numerics", name_of(session.options().numerics)},
+          {"kv_full_bytes",
+           {{"device", session.kv_tier_bytes().device},
+            {"host", session.kv_tier_bytes().host},
+            {"file", session.kv_tier_bytes().file}}},
           {"prefill",
            {{"tokens", result.prompt_tokens},
             {"seconds", result.prefill_seconds},
@@ -80,6 +84,10 @@ nlohmann::json to_json(const GenerationResult& result, const std::string& text, 
 void print_report(const GenerationResult& result, const LoadedModel& loaded, const Session& session) {
   fmt::print(stderr, "device   {}\n", describe(loaded.device->info()));
   fmt::print(stderr, "kernels  {}\n", fmt::join(session.variants(), " "));
+  const KvTierBytes kv = session.kv_tier_bytes();
+  if (kv.host + kv.file != 0) {
+    fmt::print(stderr, "kv cache {}: slower than all of it on the device\n", describe(kv));
+  }
   fmt::print(stderr, "prefill  {} tokens, {:.1f} tokens/s\n", result.prompt_tokens, result.prefill_speed());
   fmt::print(stderr, "decode   {} tokens, {:.1f} tokens/s; stopped: {}\n", result.tokens.size(), result.decode_speed(),
              name_of(result.stop));

@@ -39,6 +39,14 @@ SessionOptions session_options(const SessionFlags& flags, const ModelConfig& con
   options.kv_rope = kv_rope_from_name(flags.kv_rope);
   options.context = flags.context != 0 ? flags.context : default_context;
   if (flags.chunk != 0) options.chunk = flags.chunk;
+  options.kv_tiers.directory = flags.kv_directory;
+  options.kv_tiers.host_bytes = flags.kv_directory.empty() ? UINT64_MAX : 0;
+  if (!flags.kv_device_memory.empty()) {
+    options.kv_tiers.device_bytes = parse_bytes(flags.kv_device_memory, "--kv-device-memory");
+  }
+  if (!flags.kv_host_memory.empty()) {
+    options.kv_tiers.host_bytes = parse_bytes(flags.kv_host_memory, "--kv-host-memory");
+  }
   if (options.context > config.max_position_embeddings) {
     fail(ErrorCode::kUsage, "a context of {} positions exceeds the model's maximum of {} (max_position_embeddings)",
          options.context, config.max_position_embeddings);
@@ -53,6 +61,13 @@ std::unique_ptr<Session> create_session(const LoadedModel& loaded, const Session
 std::unique_ptr<Session> load_session(const LoadedModel& loaded, const SessionOptions& options, const std::string& path,
                                       std::string& note) {
   return with_progress(Session::load(loaded.model, path, options, &note));
+}
+
+std::string describe(const KvTierBytes& bytes) {
+  std::string text = format_bytes(bytes.device) + " on the device";
+  if (bytes.host != 0) text += fmt::format(", {} in the host's memory", format_bytes(bytes.host));
+  if (bytes.file != 0) text += fmt::format(", {} in files", format_bytes(bytes.file));
+  return text;
 }
 
 uint32_t usual_context(const ModelConfig& config) { return std::min(4096u, config.max_position_embeddings); }

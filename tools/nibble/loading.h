@@ -43,4 +43,7 @@ uint32_t usual_context(const ModelConfig& config);
 // "cpu: AMD EPYC (portable 1.0)", for the line that ends a run.
 std::string describe(const DeviceInfo& info);
 
+// "2.0 GiB on the device, 1.5 GiB in the host's memory".
+std::string describe(const KvTierBytes& bytes);
+
 }  // namespace nibble

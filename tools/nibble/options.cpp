@@ -118,6 +118,25 @@ void add_session_flags(CLI::App& command, SessionFlags& flags) {
       ->type_name("N")
       ->check(CLI::Range(1u, UINT32_MAX))
       ->group(group);
+  command
+      .add_option("--kv-device-memory", flags.kv_device_memory,
+                  "Most that the KV cache takes of the device, for example 2GiB; the rest is read over the bus, more "
+                  "slowly (default: no limit)")
+      ->type_name("BYTES")
+      ->group(group);
+  command
+      .add_option(
+          "--kv-host-memory", flags.kv_host_memory,
+          "Most that it takes of the host's memory (default: all that the device does not take, or nothing with "
+          "--kv-dir)")
+      ->type_name("BYTES")
+      ->group(group);
+  command
+      .add_option("--kv-dir", flags.kv_directory,
+                  "Where unnamed files take what is left of it; they vanish when the program ends")
+      ->type_name("DIR")
+      ->check(CLI::ExistingDirectory)
+      ->group(group);
 }
 
 void add_sampler_flags(CLI::App& command, SamplerOptions& options) {

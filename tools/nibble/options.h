@@ -32,7 +32,10 @@ struct SessionFlags {
   uint32_t context = 0;  // positions to reserve; 0: 4096, or the model's maximum if that is less
   std::string numerics = "reference";
   std::string kv_rope = "bf16";
-  uint32_t chunk = 0;  // tokens per prefill step; 0: the default
+  uint32_t chunk = 0;            // tokens per prefill step; 0: the default
+  std::string kv_device_memory;  // as typed; empty: no limit
+  std::string kv_host_memory;    // empty: what the device does not take, or nothing where there is a directory
+  std::string kv_directory;
 };
 
 void add_model_flags(CLI::App& command, ModelFlags& flags);
