@@ -108,10 +108,11 @@ std::vector<Expected> up_reference(const CaseData& data) {
     return dot;
   };
   Expected h{.binding = 7};
-  h.values.assign(ids.size() * p.rows, std::numeric_limits<double>::quiet_NaN());
-  h.scales.assign(ids.size() * p.rows, 0.0);
-  h.slack.assign(ids.size() * p.rows, 0.0);
-  for (size_t pair = 0; pair < ids.size(); ++pair) {
+  const size_t pairs = size_t{read_step_header(data.step).n_tokens} * p.k;
+  h.values.assign(pairs * p.rows, std::numeric_limits<double>::quiet_NaN());
+  h.scales.assign(pairs * p.rows, 0.0);
+  h.slack.assign(pairs * p.rows, 0.0);
+  for (size_t pair = 0; pair < pairs; ++pair) {
     if (ids[pair] < p.expert_begin || ids[pair] >= p.expert_end) continue;
     for (uint32_t r = 0; r < p.rows; ++r) {
       const spec::DotReference gate_sum = product(3, ids[pair] - p.expert_begin, r, pair / p.k);

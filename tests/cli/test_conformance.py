@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from support import expect_error, expect_success, run
+from support import GOLDEN, expect_error, expect_success, run
 
 KERNEL = "add_broadcast_f32"
 
@@ -102,3 +102,24 @@ def test_wrong_usage(args, words):
 
 def test_unknown_device():
     expect_error(run("conformance", "-d", "no such device"), "no such device", code=1)
+
+
+@pytest.mark.parametrize("model", sorted(path.name for path in GOLDEN.iterdir()))
+def test_every_kernel_of_a_model(tmp_path, model):
+    text = expect_success(run("conformance", "-d", "cpu", "--model", GOLDEN / model, "--model-tokens", "41",
+                              "--json", tmp_path / "r.json")).decode()
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["mode"] == "model"
+    rows = report["devices"][0]["rows"]
+    assert f"all {len(rows) - 1} dispatches" in text
+    assert {row["verdict"] for row in rows} == {"pass"}
+    assert {"prefill", "decode"} == {"decode" if "tokens 40 to 40" in row["case"] else "prefill" for row in rows[:-1]}
+    assert any(row["case"].startswith("layers.1.attn.") for row in rows)
+    assert rows[-1]["kernel"] == "model"
+
+
+def test_model_wants_a_checkpoint(tmp_path):
+    expect_error(run("conformance", "-d", "cpu", "--model", tmp_path), "config.json")
+    expect_error(run("conformance", "-d", "cpu", "--model", GOLDEN / "tiny-1-swa-csa", "--kernel", "gemm*"), "--model")
+    expect_error(run("conformance", "-d", "cpu", "--model", GOLDEN / "tiny-1-swa-csa", "--model-tokens", "60000"),
+                 "--model-tokens", "60000")

@@ -6,6 +6,7 @@
 #include "runtime/base/error.h"
 #include "runtime/core/variant.h"
 #include "runtime/cpu/cpu_features.h"
+#include "tools/conformance/guarded_binding.h"
 
 namespace nibble::conformance {
 namespace {
@@ -54,13 +55,14 @@ CaseResult judge(Device& device, Program& program, const KernelSpec& kernel, uin
   std::string difference;
   Comparison compared;
   Contents first;
+  std::vector<std::span<const std::byte>> before;
+  for (const GuardedBinding& binding : prepared.bindings) before.push_back(binding.before());
   for (uint32_t run = 0; run < runs; ++run) {
     Contents found = run_once(device, program, prepared, damage);
     const bool is_new = run == 0 || found != first;
     if (run > 0 && is_new && difference.empty()) difference = first_difference(kernel, first, found);
     if (is_new && compared.problem.empty()) {
-      compared =
-          compare_contents(kernel, prepared.expected, prepared.bindings, found, flush_allowance(device.info().backend));
+      compared = compare_contents(kernel, prepared.expected, before, found, flush_allowance(device.info().backend));
     }
     if (run == 0) first = std::move(found);
   }

@@ -1,5 +1,6 @@
 #include "tools/conformance/compare.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -28,15 +29,17 @@ bool count_element(Comparison& result, const WorstElement& found) {
   return !(share <= 1) && result.wrong++ == 0 && result.problem.empty();
 }
 
-void compare_values(Comparison& result, const BindingSpec& spec, const Expected& want, const GuardedBinding& binding,
-                    std::span<const std::byte> found, const Tolerance& tolerance, double flushed) {
+void compare_values(Comparison& result, const BindingSpec& spec, const Expected& want,
+                    std::span<const std::byte> before, std::span<const std::byte> found, const Tolerance& tolerance,
+                    double flushed) {
   for (size_t i = 0; i < want.values.size(); ++i) {
     if (std::isnan(want.values[i])) {
       const auto word = element<uint32_t>(found, i);
-      const auto before = element<uint32_t>(binding.before(), i);
-      const WorstElement kept{std::string(spec.name), i, double(word), double(before), 0, true};
+      const auto kept_word = element<uint32_t>(before, i);
+      const WorstElement kept{std::string(spec.name), i, double(word), double(kept_word), 0, true};
       if (count_element(result, kept)) {
-        result.problem = fmt::format("{}[{}] = {:#010x}, must stay as it was ({:#010x})", spec.name, i, word, before);
+        result.problem =
+            fmt::format("{}[{}] = {:#010x}, must stay as it was ({:#010x})", spec.name, i, word, kept_word);
       }
       continue;
     }
@@ -61,8 +64,9 @@ void compare_words(Comparison& result, const BindingSpec& spec, const Expected& 
   }
 }
 
-void compare_output(Comparison& result, const BindingSpec& spec, const Expected& want, const GuardedBinding& binding,
-                    std::span<const std::byte> found, const Tolerance& tolerance, double flushed) {
+void compare_output(Comparison& result, const BindingSpec& spec, const Expected& want,
+                    std::span<const std::byte> before, std::span<const std::byte> found, const Tolerance& tolerance,
+                    double flushed) {
   std::string problem;
   const size_t elements = found.size() / 4;
   const size_t wanted = want.words.empty() ? want.values.size() : want.words.size();
@@ -73,7 +77,7 @@ void compare_output(Comparison& result, const BindingSpec& spec, const Expected&
   } else if (wanted != elements) {
     problem = fmt::format("{}: the reference has {} elements, the binding {}", spec.name, wanted, elements);
   } else if (want.words.empty()) {
-    compare_values(result, spec, want, binding, found, tolerance, flushed);
+    compare_values(result, spec, want, before, found, tolerance, flushed);
   } else {
     compare_words(result, spec, want, found);
   }
@@ -92,7 +96,8 @@ double allowed_error(const Expected& want, size_t i, const Tolerance& tolerance,
 }
 
 Comparison compare_contents(const KernelSpec& kernel, const std::vector<Expected>& expected,
-                            std::span<const GuardedBinding> bindings, const Contents& found, double flushed) {
+                            const std::vector<std::span<const std::byte>>& before, const Contents& found,
+                            double flushed) {
   Comparison result;
   size_t next = 0;
   for (size_t b = 0; b < kernel.bindings.size(); ++b) {
@@ -103,12 +108,12 @@ Comparison compare_contents(const KernelSpec& kernel, const std::vector<Expected
     for (const Expected& e : expected) want = e.binding == b ? &e : want;
     std::string problem;
     if (spec.access == Access::kRead) {
-      const bool same = std::memcmp(found[i].data(), bindings[i].before().data(), found[i].size()) == 0;
+      const bool same = std::ranges::equal(found[i], before[i]);
       if (!same) problem = fmt::format("{} is read-only and was changed", spec.name);
     } else if (want == nullptr) {
       problem = fmt::format("the reference says nothing about '{}'", spec.name);
     } else {
-      compare_output(result, spec, *want, bindings[i], found[i], kernel.tolerance, flushed);
+      compare_output(result, spec, *want, before[i], found[i], kernel.tolerance, flushed);
     }
     if (!problem.empty() && result.problem.empty()) result.problem = problem;
   }

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "tools/conformance/guarded_binding.h"
+#include "runtime/core/kernel_spec.h"
 #include "tools/conformance/verdict.h"
 
 namespace nibble::conformance {
@@ -28,9 +28,10 @@ double flush_allowance(BackendKind backend);
 // What element `i` of an f32 output may be off by.
 double allowed_error(const Expected& want, size_t i, const Tolerance& tolerance, double flushed);
 
-// Compares all outputs, and inputs with what they were.
+// Compares all outputs, and inputs with what they were; `before` and `found` have the bindings in the same order.
 Comparison compare_contents(const KernelSpec& kernel, const std::vector<Expected>& expected,
-                            std::span<const GuardedBinding> bindings, const Contents& found, double flushed);
+                            const std::vector<std::span<const std::byte>>& before, const Contents& found,
+                            double flushed);
 
 // Where two runs differ: "y[17]: 0x3f800000 in one run, 0x3f800001 in another".
 std::string first_difference(const KernelSpec& kernel, const Contents& one, const Contents& other);

@@ -19,6 +19,10 @@ constexpr size_t kMostHangs = 5;
 // Children in a row that end before they begin a row: then the device cannot be opened at all.
 constexpr size_t kMostIdleChildren = 3;
 constexpr size_t kNoRow = SIZE_MAX;
+// A dispatch of a large model and its reference on the host's processor.
+constexpr milliseconds kWalkLimit{1'800'000};
+// Failures after which a walk ends: a kernel that is wrong is wrong in every layer.
+constexpr size_t kMostWalkFailures = 20;
 
 std::vector<DeviceReport> list(const RunOptions& options) {
   Child child({.kind = JobKind::kList,
@@ -137,12 +141,88 @@ class DeviceRun {
   std::string last_problem_;
 };
 
+// Runs a model on one device; its dispatches become the rows.
+class ModelRun {
+ public:
+  ModelRun(DeviceReport& device, const RunOptions& options, const ProgressSink& progress)
+      : device_(device), options_(options), progress_(progress) {}
+
+  void run() {
+    device_.rows.clear();
+    Child child({.kind = JobKind::kWalk,
+                 .device_options = options_.device_options,
+                 .plan = options_.plan,
+                 .devices = {device_.id},
+                 .walk = options_.walk});
+    std::string line;
+    Child::Event event = Child::Event::kLine;
+    while (!is_stopped_ && (event = child.read_line(line, kWalkLimit)) == Child::Event::kLine) take(line);
+    if (event != Child::Event::kEnd) child.kill();
+    const std::string ending = child.wait();
+    if (event == Child::Event::kTimeout) {
+      fail_row({.verdict = Verdict::kHang, .message = with_words("no result", child)});
+    } else if (!is_stopped_ && !ending.empty()) {
+      fail_row({.verdict = Verdict::kCrash, .message = with_words(ending, child)});
+    }
+    const auto first =
+        std::ranges::find_if(device_.rows, [](const Row& row) { return row.result.verdict != Verdict::kPass; });
+    device_.notices.push_back(
+        first == device_.rows.end()
+            ? fmt::format("all {} dispatches of the model are right", device_.rows.size() - 1)
+            : fmt::format("the first to depart: {}, {}", first->variant_name(), first->case_name));
+  }
+
+ private:
+  void take(const std::string& line) {
+    const auto json = nlohmann::ordered_json::parse(line);
+    if (json.contains("error")) {
+      const Error error(ErrorCode{json.at("code").get<int>()}, json.at("error"));
+      // A directory that is no checkpoint is nobody's fault but the caller's.
+      const bool is_devices = is_running_ || error.code() == ErrorCode::kDevice ||
+                              error.code() == ErrorCode::kOutOfMemory || error.code() == ErrorCode::kUnsupported;
+      if (!is_devices) throw error;
+      fail_row({.verdict = Verdict::kError, .message = error.what()});
+      is_stopped_ = true;
+    } else if (json.contains("begin")) {
+      device_.rows.push_back(parse_row(json.at("begin")));
+      is_running_ = true;
+    } else {
+      device_.rows.back().result = parse_result(json.at("end"));
+      is_running_ = false;
+      progress_(device_, device_.rows.size(), device_.rows.size());
+      if (device_.rows.back().result.verdict == Verdict::kFail && ++failures_ == kMostWalkFailures) {
+        device_.notices.push_back(fmt::format("the walk ended after {} failures", failures_));
+        is_stopped_ = true;
+      }
+    }
+  }
+
+  // That of the dispatch under way; between dispatches programs are compiled and weights brought to the device.
+  void fail_row(CaseResult result) {
+    if (!is_running_) {
+      device_.rows.push_back(
+          {.kernel = "model", .variant = "loaded", .case_name = "programs", .seed = options_.plan.seed});
+    }
+    device_.rows.back().result = std::move(result);
+    is_running_ = false;
+  }
+
+  DeviceReport& device_;
+  const RunOptions& options_;
+  const ProgressSink& progress_;
+  bool is_running_ = false;  // the dispatch of the last row
+  bool is_stopped_ = false;
+  size_t failures_ = 0;
+};
+
 }  // namespace
 
 Report run(const RunOptions& options, const ProgressSink& progress) {
   require_match(options.plan.kernel);
   Report report{.system = describe_system(),
-                .mode = options.plan.full ? "full" : "quick",
+                .mode = !options.walk.directory.empty() ? "model"
+                        : options.plan.full             ? "full"
+                                                        : "quick",
                 .seed = options.plan.seed,
                 .limits = options.device_options.limits,
                 .devices = list(options)};
@@ -151,7 +231,11 @@ Report run(const RunOptions& options, const ProgressSink& progress) {
   }
   for (DeviceReport& device : report.devices) {
     const auto begin = std::chrono::steady_clock::now();
-    DeviceRun(device, options, progress).run();
+    if (options.walk.directory.empty()) {
+      DeviceRun(device, options, progress).run();
+    } else {
+      ModelRun(device, options, progress).run();
+    }
     device.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     link_causes(device);
   }

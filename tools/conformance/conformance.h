@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "runtime/device/open_device.h"
+#include "tools/conformance/model_walk.h"
 #include "tools/conformance/plan.h"
 #include "tools/conformance/report.h"
 
@@ -15,6 +16,7 @@ struct RunOptions {
   DeviceOptions device_options;
   PlanOptions plan;
   std::vector<std::string> devices;  // names; empty = all
+  ModelWalk walk;                    // with a directory: the model's dispatches instead of the kernels' cases
   double case_seconds = 0;           // limit of one case; 0: 20 s quick, 60 s full; simulators get 30 times as much
 };
 

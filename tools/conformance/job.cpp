@@ -34,6 +34,8 @@ nlohmann::ordered_json to_json(const Job& job) {
           {"full", job.plan.full},
           {"seed", job.plan.seed},
           {"devices", job.devices},
+          {"model", job.walk.directory},
+          {"tokens", job.walk.tokens},
           {"rows", rows}};
 }
 
@@ -42,7 +44,8 @@ Job parse_job(const std::string& text) {
   Job job{.kind = static_cast<JobKind>(json.at("kind").get<int>()),
           .device_options = parse_options(json.at("options")),
           .plan = {.kernel = json.at("kernel"), .full = json.at("full"), .seed = json.at("seed")},
-          .devices = json.at("devices")};
+          .devices = json.at("devices"),
+          .walk = {.directory = json.at("model"), .tokens = json.at("tokens")}};
   for (const auto& row : json.at("rows")) job.rows.push_back(parse_row(row));
   return job;
 }

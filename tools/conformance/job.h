@@ -3,6 +3,8 @@
 //   {"device": {…}, "plan": …}   a device with its planned rows     (list)
 //   {"start": 17}                row 17 of the job begins            (run)
 //   {"end": 17, "result": {…}}   it ended                            (run)
+//   {"begin": {…}}               the dispatch of a model that this row stands for begins   (walk)
+//   {"end": {…}}                 and has this result                                       (walk)
 //   {"error": "…", "code": 0}    the job cannot be done
 #pragma once
 
@@ -10,6 +12,7 @@
 #include <vector>
 
 #include "runtime/device/open_device.h"
+#include "tools/conformance/model_walk.h"
 #include "tools/conformance/plan.h"
 
 namespace nibble::conformance {
@@ -21,6 +24,7 @@ inline constexpr int kExitDeviceLost = 86;
 enum class JobKind {
   kList,  // describe devices and plan their rows
   kRun,   // run rows
+  kWalk,  // run a model, every dispatch beside its reference
 };
 
 struct Job {
@@ -29,6 +33,7 @@ struct Job {
   PlanOptions plan;
   std::vector<std::string> devices;  // list: names as typed, empty = all; else the id of one
   std::vector<Row> rows;             // run
+  ModelWalk walk;                    // walk
 };
 
 nlohmann::ordered_json to_json(const Job& job);

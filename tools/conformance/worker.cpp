@@ -93,6 +93,19 @@ bool run_rows(const Job& job) {
   return true;
 }
 
+void walk(const Job& job) {
+  const std::shared_ptr<Device> device = open_device(job.devices.at(0), job.device_options);
+  walk_model(device, job.walk, job.plan.seed,
+             {.begin =
+                  [](const Row& row) {
+                    reply({{"begin", to_json(row)}});
+                  },
+              .end =
+                  [](const CaseResult& result) {
+                    reply({{"end", to_json(result)}});
+                  }});
+}
+
 }  // namespace
 
 int work(const Job& job) {
@@ -104,6 +117,10 @@ int work(const Job& job) {
   try {
     if (job.kind == JobKind::kList) {
       list(job);
+      return 0;
+    }
+    if (job.kind == JobKind::kWalk) {
+      walk(job);
       return 0;
     }
     return run_rows(job) ? 0 : kExitDeviceLost;

@@ -43,6 +43,9 @@ void run(Flags flags) {
   if (!flags.update.empty() && flags.run.plan.kernel != "*") {
     fail(ErrorCode::kUsage, "--update-expected wants all kernels: leave --kernel out");
   }
+  if (!flags.run.walk.directory.empty() && (flags.run.plan.kernel != "*" || !flags.update.empty())) {
+    fail(ErrorCode::kUsage, "--model runs the kernels that the model needs: leave --kernel and --update-expected out");
+  }
   flags.run.device_options = device_options(flags.device);
   const bool is_restricted = !flags.run.device_options.disabled.empty() || !flags.run.device_options.limits.empty();
   if (!flags.update.empty() && is_restricted) {
@@ -110,6 +113,17 @@ void add_conformance_command(CLI::App& program) {
       ->excludes(quick);
   command->add_option("--seed", flags->run.plan.seed, "Of the cases' inputs")->type_name("S")->capture_default_str();
   command
+      ->add_option("--model", flags->run.walk.directory,
+                   "Instead: run the model in DIR, every kernel beside its reference, and name the first that departs")
+      ->type_name("DIR")
+      ->check(CLI::ExistingDirectory);
+  command
+      ->add_option("--model-tokens", flags->run.walk.tokens,
+                   "Random tokens to feed it, the last one as a decode step; the references take long for large models")
+      ->type_name("N")
+      ->check(CLI::Range(2u, 65536u))
+      ->capture_default_str();
+  command
       ->add_option("--time-limit", flags->run.case_seconds,
                    "Seconds after which a case hangs (default: 20, with --full 60; simulators 30 times that)")
       ->type_name("SECONDS")
@@ -121,7 +135,8 @@ void add_conformance_command(CLI::App& program) {
       "Examples:\n"
       "  nibble conformance --html report.html\n"
       "  nibble conformance -d vulkan:0 --full --kernel 'gemm_*'\n"
-      "  nibble conformance -d vulkan:0 --disable subgroups");
+      "  nibble conformance -d vulkan:0 --disable subgroups\n"
+      "  nibble conformance -d vulkan:0 --model DIR            # the text is garbage: which kernel is it?");
   command->callback([flags] { run(*flags); });
   program.add_subcommand("conformance-worker", "")->group("")->callback(work);
 }

@@ -4,12 +4,14 @@ kernel that shows it, and find nothing on the driver without a fault."""
 import fnmatch
 import json
 import os
+import pathlib
 import subprocess
 
 import pytest
 
 PROGRAM = os.environ["NIBBLE_PROGRAM"]
 LAYERS = os.environ["NIBBLE_FAULT_LAYERS"]
+MODEL = str(pathlib.Path(__file__).parents[2] / "golden" / "models" / "tiny-1-swa-csa")
 
 FAIL = {"fail"}
 ERROR = {"error"}
@@ -108,3 +110,24 @@ def test_fault_is_found_and_named(tmp_path, fault):
     # Attribution means that most probes pass.
     if kernels == PROBES and fault not in BREAKS_ALMOST_ALL:
         assert len({row["kernel"] for row in bad}) <= 16
+
+
+# A model on the driver: the kernel that is wrong is named with its layer, and so is an order that is not kept.
+MODEL_FAULTS = {
+    "": None,
+    "exponential_approximate": ("hc_pre_f32", "layers.0.attn.hc_pre", "fail"),
+    "barrier_lost": ("model", "logits", "fail"),
+    "crash_in_pipeline": ("model", "programs", "crash"),
+}
+
+
+@pytest.mark.parametrize("fault", MODEL_FAULTS)
+def test_model_names_the_first_kernel_that_departs(tmp_path, fault):
+    bad, count = conformance(tmp_path, fault, "*", ["--model", MODEL])
+    if MODEL_FAULTS[fault] is None:
+        assert bad == [] and count > 100
+        return
+    kernel, where, verdict = MODEL_FAULTS[fault]
+    assert bad[0]["kernel"] == kernel
+    assert bad[0]["case"].startswith(where)
+    assert bad[0]["verdict"] == verdict
