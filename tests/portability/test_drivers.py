@@ -1,0 +1,42 @@
+"""`nibble conformance --quick` on every driver that is installed: all as expected/<driver>.json says."""
+import json
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+PROGRAM = os.environ["NIBBLE_PROGRAM"]
+SWIFTSHADER = "/usr/lib/chromium/vk_swiftshader_icd.json"
+DRIVERS = {
+    "lavapipe": ["-d", "llvmpipe"],
+    "swiftshader": ["-d", "swiftshader", "--icd", SWIFTSHADER],
+    "pocl": ["-d", "opencl:0"],
+}
+
+
+def missing(driver):
+    """Says so, or fails where all drivers must be there."""
+    message = f"{driver} is not installed"
+    if os.environ.get("NIBBLE_REQUIRE_DRIVERS"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_driver_is_as_expected(tmp_path, driver):
+    if driver == "swiftshader" and not pathlib.Path(SWIFTSHADER).exists():
+        missing(driver)
+    report = tmp_path / "report.json"
+    result = subprocess.run([PROGRAM, "conformance", "--quick", "--json", report, *DRIVERS[driver]],
+                            capture_output=True, text=True, timeout=1500)
+    if not report.exists() and "nibble: error" in result.stderr and "found" in result.stderr:
+        missing(driver)
+    assert report.exists(), result.stderr
+    device, = json.loads(report.read_text())["devices"]
+    if device["label"] != driver:
+        missing(driver)
+    unexpected = [row for row in device["rows"] if row["unexpected"]]
+    assert result.returncode == (1 if unexpected else 0), result.stderr
+    assert unexpected == [], result.stdout
+    assert device["totals"]["pass"] > 300
