@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "runtime/base/error.h"
+#include "tools/conformance/bisect.h"
 #include "tools/conformance/conformance.h"
 #include "tools/conformance/expected.h"
 #include "tools/conformance/job.h"
@@ -27,6 +28,7 @@ struct Flags {
   conformance::RunOptions run;
   conformance::ExpectedSource expected;
   bool is_quick = false;
+  bool is_bisecting = false;
   std::string json;
   std::string html;
   bool is_markdown = false;
@@ -42,6 +44,9 @@ void write_reports(const conformance::Report& report, const Flags& flags) {
 void run(Flags flags) {
   if (!flags.update.empty() && flags.run.plan.kernel != "*") {
     fail(ErrorCode::kUsage, "--update-expected wants all kernels: leave --kernel out");
+  }
+  if (!flags.run.walk.directory.empty() && flags.is_bisecting) {
+    fail(ErrorCode::kUsage, "--bisect runs kernels by themselves: leave --model out");
   }
   if (!flags.run.walk.directory.empty() && (flags.run.plan.kernel != "*" || !flags.update.empty())) {
     fail(ErrorCode::kUsage, "--model runs the kernels that the model needs: leave --kernel and --update-expected out");
@@ -64,6 +69,7 @@ void run(Flags flags) {
               device.label),
           is_restricted);
   }
+  if (flags.is_bisecting) bisect(report, flags.run);
   write_reports(report, flags);
   const size_t unexpected = report.unexpected();
   if (unexpected > 0) fail(ErrorCode::kDevice, "{} rows are not as expected", unexpected);
@@ -111,6 +117,8 @@ void add_conformance_command(CLI::App& program) {
   auto* quick = command->add_flag("--quick", flags->is_quick, "At most five cases of each variant (the default)");
   command->add_flag("--full", flags->run.plan.full, "All cases with three seeds, every case three times")
       ->excludes(quick);
+  command->add_flag("--bisect", flags->is_bisecting,
+                    "Run what fails again with abilities taken away: the smallest --disable that makes it vanish");
   command->add_option("--seed", flags->run.plan.seed, "Of the cases' inputs")->type_name("S")->capture_default_str();
   command
       ->add_option("--model", flags->run.walk.directory,

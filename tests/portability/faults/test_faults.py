@@ -131,3 +131,13 @@ def test_model_names_the_first_kernel_that_departs(tmp_path, fault):
     assert bad[0]["kernel"] == kernel
     assert bad[0]["case"].startswith(where)
     assert bad[0]["verdict"] == verdict
+
+
+@pytest.mark.parametrize("fault, kernel, answer", [
+    ("subgroup_add_is_max", "probe_subgroup_inactive", "vanishes with --disable subgroups"),
+    ("multiply_truncates", "probe_f32_multiply", "fails whatever is disabled"),
+])
+def test_bisect_names_what_it_needs(tmp_path, fault, kernel, answer):
+    conformance(tmp_path, fault, kernel, ["--bisect"])
+    notices = json.loads((tmp_path / "report.json").read_text())["devices"][0]["notices"]
+    assert f"{kernel}: {answer}" in notices
