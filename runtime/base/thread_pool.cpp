@@ -40,15 +40,21 @@ struct ThreadPool::State {
   std::vector<std::thread> workers;
   std::mutex mutex;
   std::condition_variable wake;
-  std::atomic<uint64_t> generation{0};
   std::atomic<bool> stop{false};
 
-  // The loop being run. Written before `generation` is raised, read after a worker sees the new value.
+  // Which loop is run, whether workers may still join it, and how many have. One that is not on a processor when the
+  // last piece is taken stays outside: the loop ends without it, however long other programs keep it waiting.
+  std::atomic<uint64_t> gate{kClosed};
+  static constexpr uint64_t kInside = 0xffff;
+  static constexpr uint64_t kClosed = 0x10000;
+  static constexpr int kNumberShift = 17;
+  static uint64_t number_of(uint64_t gate) { return gate >> kNumberShift; }
+
+  // The loop being run. Written before the gate opens, read by who is inside.
   const std::function<void(size_t, size_t)>* body = nullptr;
   size_t count = 0;
   size_t grain = 1;
   std::atomic<size_t> next{0};
-  std::atomic<size_t> busy{0};
   std::mutex error_mutex;
   std::exception_ptr error;
 
@@ -65,25 +71,39 @@ struct ThreadPool::State {
     }
   }
 
+  // Joins the loop if it is another one than `seen` and still open.
+  bool enter(uint64_t& seen) {
+    uint64_t now = gate.load(std::memory_order_acquire);
+    for (;;) {
+      if (number_of(now) == seen) return false;
+      if ((now & kClosed) != 0) break;
+      if (gate.compare_exchange_weak(now, now + 1, std::memory_order_acq_rel, std::memory_order_acquire)) break;
+    }
+    seen = number_of(now);
+    return (now & kClosed) == 0;
+  }
+
   void work() {
     uint64_t seen = 0;
+    const auto is_new = [&] { return number_of(gate.load(std::memory_order_acquire)) != seen; };
     for (;;) {
-      for (int spin = 0; spin < kSpins && generation.load(std::memory_order_acquire) == seen; ++spin) pause();
-      if (generation.load(std::memory_order_acquire) == seen) {
+      for (int spin = 0; spin < kSpins && !is_new(); ++spin) pause();
+      if (!is_new()) {
         std::unique_lock lock(mutex);
-        wake.wait(lock, [&] { return generation.load(std::memory_order_acquire) != seen; });
+        wake.wait(lock, is_new);
       }
-      seen = generation.load(std::memory_order_acquire);
       if (stop.load(std::memory_order_acquire)) return;
+      if (!enter(seen)) continue;
       run_pieces();
-      busy.fetch_sub(1, std::memory_order_release);
+      gate.fetch_sub(1, std::memory_order_release);
     }
   }
 
-  void raise_generation() {
+  // Nobody is inside.
+  void open_gate() {
     {
       const std::lock_guard lock(mutex);  // a worker between its test and its wait must not miss this
-      generation.fetch_add(1, std::memory_order_release);
+      gate.store((number_of(gate.load(std::memory_order_relaxed)) + 1) << kNumberShift, std::memory_order_release);
     }
     wake.notify_all();
   }
@@ -96,7 +116,7 @@ ThreadPool::ThreadPool(size_t threads) : state_(std::make_unique<State>()) {
 
 ThreadPool::~ThreadPool() {
   state_->stop.store(true, std::memory_order_release);
-  state_->raise_generation();
+  state_->open_gate();
   for (std::thread& worker : state_->workers) worker.join();
 }
 
@@ -115,10 +135,10 @@ void ThreadPool::parallel_for(size_t count, size_t grain, const std::function<vo
   s.grain = grain;
   s.error = nullptr;
   s.next.store(0, std::memory_order_relaxed);
-  s.busy.store(s.workers.size(), std::memory_order_relaxed);
-  s.raise_generation();
+  s.open_gate();
   s.run_pieces();
-  for (int spin = 0; s.busy.load(std::memory_order_acquire) != 0; ++spin) {
+  s.gate.fetch_or(State::kClosed, std::memory_order_acq_rel);
+  for (int spin = 0; (s.gate.load(std::memory_order_acquire) & State::kInside) != 0; ++spin) {
     // With more threads than free processors the worker waited for may need this one.
     spin < kSpins ? pause() : std::this_thread::yield();
   }
