@@ -10,7 +10,6 @@
 #include "runtime/vulkan/compiler.h"
 
 namespace nibble::vulkan {
-namespace {
 
 std::vector<VkFormat> binding_formats(const KernelSpec& kernel, const Variant& variant,
                                       const std::vector<SlabShape>& slabs) {
@@ -23,8 +22,6 @@ std::vector<VkFormat> binding_formats(const KernelSpec& kernel, const Variant& v
   }
   return formats;
 }
-
-}  // namespace
 
 std::string spirv_cache_key(std::string_view source) {
   return fmt::format("spirv\n{}\n{}", compiler_version(), source);

@@ -48,6 +48,10 @@ inline VkDescriptorType descriptor_type(VkFormat binding) {
   return binding == VK_FORMAT_UNDEFINED ? VK_DESCRIPTOR_TYPE_STORAGE_BUFFER : VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER;
 }
 
+// Pipeline::bindings of a variant.
+std::vector<VkFormat> binding_formats(const KernelSpec& kernel, const Variant& variant,
+                                      const std::vector<SlabShape>& slabs);
+
 // Keys of the two disk caches: everything that shapes the bytes.
 std::string spirv_cache_key(std::string_view source);
 std::string pipeline_cache_key(const DeviceFacts& facts);

@@ -22,7 +22,6 @@ const VulkanBuffer& own_buffer(const BufferView& view, const Context& context, c
   return *buffer;
 }
 
-// A descriptor's range: whole words, so that the last of 5 bytes can be read (buffers are padded to 16).
 VkDescriptorBufferInfo describe_view(const BufferView& view, const Context& context, const Dispatch& dispatch) {
   const VulkanBuffer& buffer = own_buffer(view, context, dispatch);
   const DeviceLimits& limits = context.info().limits;
@@ -33,7 +32,7 @@ VkDescriptorBufferInfo describe_view(const BufferView& view, const Context& cont
     fail(ErrorCode::kUnsupported, "'{}' ({}): view of '{}' has {} bytes, device '{}' allows {} in one binding",
          dispatch.label, dispatch.kernel->name, buffer.label(), view.bytes, context.info().name, limits.max_range);
   }
-  return {.buffer = buffer.handle(), .offset = view.offset, .range = std::max<uint64_t>(4, (view.bytes + 3) / 4 * 4)};
+  return {.buffer = buffer.handle(), .offset = view.offset, .range = descriptor_range(view.bytes)};
 }
 
 class Recorder {
@@ -129,7 +128,6 @@ class Recorder {
     return infos;
   }
 
-  // Rounded up to whole texels: buffers are padded to 16 bytes.
   VkBufferView make_texel_view(const VkDescriptorBufferInfo& piece, VkFormat format) {
     const VkBufferViewCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO,
                                          .pNext = nullptr,
@@ -137,7 +135,7 @@ class Recorder {
                                          .buffer = piece.buffer,
                                          .format = format,
                                          .offset = piece.offset,
-                                         .range = (piece.range + 15) / 16 * 16};
+                                         .range = texel_range(piece.range)};
     Context& context = *tools_.context;
     VkBufferView view = VK_NULL_HANDLE;
     context.check(context.api().vkCreateBufferView(context.device(), &info, nullptr, &view), "vkCreateBufferView");

@@ -1,6 +1,10 @@
 """`nibble conformance`: usage, exit codes, and the forms of its report."""
 import html.parser
 import json
+import pathlib
+import shutil
+import struct
+import subprocess
 
 import pytest
 
@@ -29,7 +33,7 @@ def test_json_has_its_documented_keys(report):
     assert device["totals"]["pass"] == sum(row["verdict"] == "pass" for row in device["rows"]) > 0
     for row in device["rows"]:
         assert {"kernel", "variant", "case", "index", "seed", "verdict", "message", "seconds", "elements", "wrong",
-                "worst", "unexpected", "expectation", "causes"} <= row.keys()
+                "worst", "unexpected", "expectation", "causes", "reproducer"} <= row.keys()
         assert row["kernel"] == KERNEL
 
 
@@ -62,6 +66,52 @@ def test_page_is_well_formed_and_needs_nothing_else(report):
     page.close()
     assert page.open == [] and page.outside == []
     assert KERNEL in report[2] and "@DATA@" not in report[2]
+
+
+def test_no_reproducer_without_failure(tmp_path):
+    expect_success(run("conformance", "-d", "cpu", "--kernel", KERNEL, "--repro", tmp_path / "repro"))
+    assert not (tmp_path / "repro").exists()
+
+
+@pytest.fixture(scope="module")
+def opencl_reproducer(tmp_path_factory):
+    """The folder of a case that takes too long, since PoCL has to compile it first, and the program built in it."""
+    if shutil.which("g++") is None:
+        pytest.skip("no g++ to build reproducers with")
+    folder = tmp_path_factory.mktemp("reproducer")
+    env = {"XDG_CACHE_HOME": str(folder / "cache"), "POCL_CACHE_DIR": str(folder / "pocl")}
+    result = run("conformance", "-d", "opencl:0", "--kernel", "gemm_fp8_f32__tile32", "--no-expected", "--time-limit",
+                 "0.1", "--json", folder / "r.json", "--repro", folder / "repro", env=env)
+    if not (folder / "r.json").exists():
+        pytest.skip(f"no OpenCL driver: {result.stderr.decode()}")
+    device, = json.loads((folder / "r.json").read_text())["devices"]
+    hung = [row for row in device["rows"] if row["verdict"] == "hang"]
+    if not hung:
+        pytest.skip("the driver compiles within 0.1 s")
+    written = pathlib.Path(hung[0]["reproducer"])
+    report = (written / "report.md").read_text()
+    assert device["name"] in report and "hang" in report
+    build = next(line for line in report.splitlines() if "g++" in line).split("&&")[0].split()
+    subprocess.run(build, cwd=written, check=True, timeout=60)
+    return written
+
+
+def run_reproducer(folder):
+    result = subprocess.run(["./repro", "0"], cwd=folder, capture_output=True, text=True, timeout=120)
+    return result.returncode, result.stdout.splitlines()[-1]
+
+
+def test_opencl_reproducer_passes_where_the_driver_is_right(opencl_reproducer):
+    assert run_reproducer(opencl_reproducer) == (0, "PASS")
+
+
+def test_opencl_reproducer_names_the_first_wrong_element(opencl_reproducer):
+    file, = opencl_reproducer.glob("expected_*_y.bin")
+    right = file.read_bytes()
+    file.write_bytes(right[:5 * 8] + struct.pack("<d", 1e30) + right[6 * 8:])
+    code, line = run_reproducer(opencl_reproducer)
+    file.write_bytes(right)
+    assert code == 1 and line.startswith("FAIL: y[5]: found ") and "expected 1e+30" in line
 
 
 def test_markdown_is_a_table():

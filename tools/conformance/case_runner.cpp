@@ -2,21 +2,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "runtime/base/error.h"
 #include "runtime/core/variant.h"
 #include "runtime/cpu/cpu_features.h"
-#include "tools/conformance/guarded_binding.h"
 
 namespace nibble::conformance {
 namespace {
-
-struct PreparedCase {
-  CaseData data;
-  std::vector<GuardedBinding> bindings;
-  Dispatch dispatch;
-  std::vector<Expected> expected;
-};
 
 // Content of every binding after one run; guard damage goes to `damage`.
 Contents run_once(Device& device, Program& program, const PreparedCase& prepared, std::string& damage) {
@@ -31,26 +24,11 @@ Contents run_once(Device& device, Program& program, const PreparedCase& prepared
   return contents;
 }
 
-PreparedCase prepare(Device& device, const KernelSpec& kernel, const KernelCase& kernel_case,
-                     const CaseOptions& options) {
-  PreparedCase prepared;
-  Rng rng(options.seed);
-  prepared.data = kernel_case.make(rng);
-  prepared.expected = kernel.reference(prepared.data);
-  const uint32_t slabs = options.max_slabs == 0 ? 2 : 1 + rng.below(options.max_slabs);
-  prepared.dispatch = {
-      .kernel = &kernel, .params = prepared.data.params, .bindings = {}, .label = kernel_case.name, .rows = UINT32_MAX};
-  for (size_t b = 0; b < kernel.bindings.size(); ++b) {
-    if (kernel.bindings[b].kind == BindingKind::kStep) continue;
-    prepared.bindings.emplace_back(device, kernel.bindings[b], prepared.data.bindings.at(b), slabs, rng);
-    prepared.dispatch.bindings.push_back(prepared.bindings.back().binding());
-  }
-  return prepared;
-}
-
 // All runs of a recorded case.
-CaseResult judge(Device& device, Program& program, const KernelSpec& kernel, uint32_t runs,
-                 const PreparedCase& prepared) {
+CaseResult judge(Device& device, Program& program, uint32_t runs, const PreparedCase& prepared,
+                 const std::function<void()>& failed) {
+  const KernelSpec& kernel = *prepared.dispatch.kernel;
+  bool is_right = true;
   std::string damage;
   std::string difference;
   Comparison compared;
@@ -65,6 +43,8 @@ CaseResult judge(Device& device, Program& program, const KernelSpec& kernel, uin
       compared = compare_contents(kernel, prepared.expected, before, found, flush_allowance(device.info().backend));
     }
     if (run == 0) first = std::move(found);
+    const bool was_right = std::exchange(is_right, damage.empty() && difference.empty() && compared.problem.empty());
+    if (was_right && !is_right && failed) failed();
   }
   CaseResult result{.worst = compared.worst, .wrong = compared.wrong, .elements = compared.elements};
   if (!difference.empty()) {
@@ -113,25 +93,47 @@ std::vector<std::string> CaseRunner::variants_of(const KernelSpec& kernel) {
   return names;
 }
 
+PreparedCase CaseRunner::prepare(const KernelSpec& kernel, const std::string& variant, const KernelCase& kernel_case,
+                                 const CaseOptions& options) {
+  Device& device = device_for(variant);
+  PreparedCase prepared;
+  Rng rng(options.seed);
+  prepared.data = kernel_case.make(rng);
+  prepared.expected = kernel.reference(prepared.data);
+  const uint32_t slabs = options.max_slabs == 0 ? 2 : 1 + rng.below(options.max_slabs);
+  prepared.dispatch = {
+      .kernel = &kernel, .params = prepared.data.params, .bindings = {}, .label = kernel_case.name, .rows = UINT32_MAX};
+  for (size_t b = 0; b < kernel.bindings.size(); ++b) {
+    if (kernel.bindings[b].kind == BindingKind::kStep) continue;
+    prepared.bindings.emplace_back(device, kernel.bindings[b], prepared.data.bindings.at(b), slabs, rng);
+    prepared.dispatch.bindings.push_back(prepared.bindings.back().binding());
+  }
+  return prepared;
+}
+
 CaseResult CaseRunner::run(const KernelSpec& kernel, const std::string& variant, const KernelCase& kernel_case,
                            const CaseOptions& options) {
   const auto begin = std::chrono::steady_clock::now();
-  Device& device = device_for(variant);
-  const PreparedCase used = prepare(device, kernel, kernel_case, options);
-  if (never_runs(kernel, variant, used.data.params)) {
+  CaseResult result = run(prepare(kernel, variant, kernel_case, options), variant, options.runs);
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return result;
+}
+
+CaseResult CaseRunner::run(const PreparedCase& prepared, const std::string& variant, uint32_t runs,
+                           const std::function<void()>& failed) {
+  if (never_runs(*prepared.dispatch.kernel, variant, prepared.data.params)) {
     return {.verdict = Verdict::kSkipped, .message = "the variant does not serve these params"};
   }
+  Device& device = device_for(variant);
   DispatchList list;
-  list.set_step_words(static_cast<uint32_t>(used.data.step.size()));
-  list.add(used.dispatch);
+  list.set_step_words(static_cast<uint32_t>(prepared.data.step.size()));
+  list.add(prepared.dispatch);
   const auto program = device.record(list);
   const std::string ran = program->variants().at(0);
   if (!ran.ends_with("__" + variant)) {
     return {.verdict = Verdict::kError, .message = fmt::format("the device ran {} instead of {}", ran, variant)};
   }
-  CaseResult result = judge(device, *program, kernel, options.runs, used);
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  return result;
+  return judge(device, *program, runs, prepared, failed);
 }
 
 }  // namespace nibble::conformance

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include "runtime/device/open_device.h"
 #include "tools/conformance/compare.h"
+#include "tools/conformance/guarded_binding.h"
 #include "tools/conformance/verdict.h"
 
 namespace nibble::conformance {
@@ -20,6 +22,14 @@ struct CaseOptions {
   // for seconds. 0: always two.
   uint32_t max_slabs = 3;
   uint32_t runs = 2;
+};
+
+// A case with its buffers on a device, not recorded yet.
+struct PreparedCase {
+  CaseData data;
+  std::vector<GuardedBinding> bindings;  // those of the spec in order, without the kStep one
+  Dispatch dispatch;
+  std::vector<Expected> expected;
 };
 
 // One driver under test: its devices are opened once per forced variant and keep their compiled kernels.
@@ -35,6 +45,13 @@ class CaseRunner {
   // Throws what the device throws.
   CaseResult run(const KernelSpec& kernel, const std::string& variant, const KernelCase& kernel_case,
                  const CaseOptions& options);
+
+  // The two halves of run(). The first compiles nothing and submits no kernel. `failed` is called after the first run
+  // that is not as expected, while the buffers hold what it left.
+  PreparedCase prepare(const KernelSpec& kernel, const std::string& variant, const KernelCase& kernel_case,
+                       const CaseOptions& options);
+  CaseResult run(const PreparedCase& prepared, const std::string& variant, uint32_t runs,
+                 const std::function<void()>& failed = nullptr);
 
   // The device that runs `variant` of every kernel that has one of that name.
   Device& device_for(const std::string& variant);

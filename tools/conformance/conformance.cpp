@@ -2,10 +2,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
+#include <optional>
+#include <set>
 
 #include "runtime/base/error.h"
 #include "tools/conformance/child.h"
 #include "tools/conformance/job.h"
+#include "tools/conformance/repro.h"
 
 namespace nibble::conformance {
 namespace {
@@ -46,6 +50,18 @@ std::vector<DeviceReport> list(const RunOptions& options) {
   return devices;
 }
 
+BackendKind backend_of(const DeviceReport& device) {
+  if (device.id.starts_with("vulkan:")) return BackendKind::kVulkan;
+  return device.id.starts_with("opencl:") ? BackendKind::kOpenCl : BackendKind::kCpu;
+}
+
+// "vulkan_0"
+std::string folder_name(const DeviceReport& device) {
+  std::string name = device.id;
+  std::ranges::replace(name, ':', '_');
+  return name;
+}
+
 std::string with_words(std::string message, const Child& child) {
   const std::string words = child.last_words();
   return words.empty() ? message : fmt::format("{}; it said: {}", message, words);
@@ -77,7 +93,44 @@ class DeviceRun {
     }
   }
 
+  // Of the first failing case of each variant, in a child each: what it touches has just gone wrong.
+  void write_reproducers(const std::filesystem::path& folder) {
+    std::set<std::string> written;
+    for (Row& row : device_.rows) {
+      if (!wants_reproducer(row.result.verdict) || !written.insert(row.variant_name()).second) continue;
+      const std::optional<std::string> obstacle = no_reproducer(row, backend_of(device_));
+      row.reproducer = obstacle ? "none: " + *obstacle : write_reproducer(row, folder / repro_path(row));
+    }
+  }
+
  private:
+  // The folder, or why there is none.
+  std::string write_reproducer(const Row& row, const std::filesystem::path& folder) {
+    Child child({.kind = JobKind::kRepro,
+                 .device_options = options_.device_options,
+                 .plan = options_.plan,
+                 .devices = {device_.id},
+                 .rows = {row},
+                 .folder = folder.string()});
+    std::string said;
+    std::string error;
+    std::string line;
+    Child::Event event = Child::Event::kLine;
+    while ((event = child.read_line(line, said.empty() ? kOpenLimit : limit_)) == Child::Event::kLine) {
+      const auto json = nlohmann::ordered_json::parse(line);
+      if (json.contains("reproducer")) {
+        said = json.at("reproducer");
+      } else {
+        error = json.at("error");
+      }
+    }
+    if (event == Child::Event::kTimeout) child.kill();
+    const std::string ending = child.wait();
+    if (!error.empty() || ending.empty()) return said.empty() ? "none: " + error : said;
+    if (said.empty()) return "none: the process that writes it ended: " + with_words(ending, child);
+    return said + " (the process ended when the case ran again: " + with_words(ending, child) + ")";
+  }
+
   void run_child() {
     Job job{.kind = JobKind::kRun,
             .device_options = options_.device_options,
@@ -232,7 +285,13 @@ Report run(const RunOptions& options, const ProgressSink& progress) {
   for (DeviceReport& device : report.devices) {
     const auto begin = std::chrono::steady_clock::now();
     if (options.walk.directory.empty()) {
-      DeviceRun(device, options, progress).run();
+      DeviceRun device_run(device, options, progress);
+      device_run.run();
+      if (!options.repro_directory.empty()) {
+        const std::filesystem::path folder = options.repro_directory;
+        // Devices fail in the same cases: several of them get a folder each.
+        device_run.write_reproducers(report.devices.size() > 1 ? folder / folder_name(device) : folder);
+      }
     } else {
       ModelRun(device, options, progress).run();
     }

@@ -17,6 +17,7 @@ struct RunOptions {
   PlanOptions plan;
   std::vector<std::string> devices;  // names; empty = all
   ModelWalk walk;                    // with a directory: the model's dispatches instead of the kernels' cases
+  std::string repro_directory;       // reproducers of failing cases; empty = none
   double case_seconds = 0;           // limit of one case; 0: 20 s quick, 60 s full; simulators get 30 times as much
 };
 

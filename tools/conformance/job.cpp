@@ -36,7 +36,8 @@ nlohmann::ordered_json to_json(const Job& job) {
           {"devices", job.devices},
           {"model", job.walk.directory},
           {"tokens", job.walk.tokens},
-          {"rows", rows}};
+          {"rows", rows},
+          {"folder", job.folder}};
 }
 
 Job parse_job(const std::string& text) {
@@ -45,7 +46,8 @@ Job parse_job(const std::string& text) {
           .device_options = parse_options(json.at("options")),
           .plan = {.kernel = json.at("kernel"), .full = json.at("full"), .seed = json.at("seed")},
           .devices = json.at("devices"),
-          .walk = {.directory = json.at("model"), .tokens = json.at("tokens")}};
+          .walk = {.directory = json.at("model"), .tokens = json.at("tokens")},
+          .folder = json.at("folder")};
   for (const auto& row : json.at("rows")) job.rows.push_back(parse_row(row));
   return job;
 }

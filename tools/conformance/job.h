@@ -5,6 +5,7 @@
 //   {"end": 17, "result": {…}}   it ended                            (run)
 //   {"begin": {…}}               the dispatch of a model that this row stands for begins   (walk)
 //   {"end": {…}}                 and has this result                                       (walk)
+//   {"reproducer": "…"}          the folder is written, and what was seen when its case ran again (repro)
 //   {"error": "…", "code": 0}    the job cannot be done
 #pragma once
 
@@ -22,9 +23,10 @@ inline constexpr int kReplyDescriptor = 3;
 inline constexpr int kExitDeviceLost = 86;
 
 enum class JobKind {
-  kList,  // describe devices and plan their rows
-  kRun,   // run rows
-  kWalk,  // run a model, every dispatch beside its reference
+  kList,   // describe devices and plan their rows
+  kRun,    // run rows
+  kWalk,   // run a model, every dispatch beside its reference
+  kRepro,  // write the reproducer of one row
 };
 
 struct Job {
@@ -32,8 +34,9 @@ struct Job {
   DeviceOptions device_options;
   PlanOptions plan;
   std::vector<std::string> devices;  // list: names as typed, empty = all; else the id of one
-  std::vector<Row> rows;             // run
+  std::vector<Row> rows;             // run; repro: one, as it ended
   ModelWalk walk;                    // walk
+  std::string folder;                // repro: to write
 };
 
 nlohmann::ordered_json to_json(const Job& job);

@@ -120,6 +120,7 @@ nlohmann::ordered_json to_json(const Row& row) {
   json["unexpected"] = row.is_unexpected;
   json["expectation"] = row.expectation;
   json["causes"] = row.causes;
+  json["reproducer"] = row.reproducer;
   return json;
 }
 

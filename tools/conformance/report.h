@@ -31,6 +31,7 @@ struct Row {
   std::string expectation;  // what was expected instead, or why a failure is known
 
   std::vector<std::string> causes;  // failing probes that the kernel relies on
+  std::string reproducer;           // the folder of its reproducer, or why there is none; empty if none was asked for
 
   bool is_probe() const { return kernel.starts_with(kProbePrefix); }
   std::string variant_name() const { return kernel + "__" + variant; }

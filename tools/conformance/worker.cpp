@@ -11,6 +11,7 @@
 #include "runtime/vulkan/driver_build.h"
 #include "tools/conformance/job.h"
 #include "tools/conformance/probe.h"
+#include "tools/conformance/repro.h"
 
 namespace nibble::conformance {
 namespace {
@@ -106,6 +107,35 @@ void walk(const Job& job) {
                   }});
 }
 
+// The case again, from the same seed. Where it had crashed or hung nothing is compiled or submitted; else it runs, so
+// that the reproducer has what the device makes of it.
+void write_repro(const Job& job) {
+  const Row& row = job.rows.at(0);
+  CaseRunner runner(job.devices.at(0), job.device_options);
+  Device& opened = runner.device_for(row.variant);
+  DeviceReport device = describe(opened.info());
+  device.driver_build = vulkan::driver_build(device.id, job.device_options);
+  const KernelSpec& kernel = find_kernel_or_probe(row.kernel);
+  const std::vector<KernelCase> cases = kernel.cases();
+  const CaseOptions options = case_options(row, job.plan.full);
+  const PreparedCase prepared = runner.prepare(kernel, row.variant, case_of(cases, row), options);
+  write_reproducer({.folder = job.folder,
+                    .row = row,
+                    .device = device,
+                    .info = opened.info(),
+                    .options = job.device_options,
+                    .runs = options.runs},
+                   prepared);
+  reply({{"reproducer", job.folder}});
+  const Verdict verdict = row.result.verdict;
+  if (verdict != Verdict::kFail && verdict != Verdict::kNondeterministic) return;
+  const CaseResult again =
+      runner.run(prepared, row.variant, options.runs, [&] { write_found(job.folder, opened, prepared); });
+  if (again.verdict == Verdict::kPass) {
+    reply({{"reproducer", job.folder + " (the case passed when it ran again by itself)"}});
+  }
+}
+
 }  // namespace
 
 int work(const Job& job) {
@@ -121,6 +151,10 @@ int work(const Job& job) {
     }
     if (job.kind == JobKind::kWalk) {
       walk(job);
+      return 0;
+    }
+    if (job.kind == JobKind::kRepro) {
+      write_repro(job);
       return 0;
     }
     return run_rows(job) ? 0 : kExitDeviceLost;

@@ -45,8 +45,8 @@ void run(Flags flags) {
   if (!flags.update.empty() && flags.run.plan.kernel != "*") {
     fail(ErrorCode::kUsage, "--update-expected wants all kernels: leave --kernel out");
   }
-  if (!flags.run.walk.directory.empty() && flags.is_bisecting) {
-    fail(ErrorCode::kUsage, "--bisect runs kernels by themselves: leave --model out");
+  if (!flags.run.walk.directory.empty() && (flags.is_bisecting || !flags.run.repro_directory.empty())) {
+    fail(ErrorCode::kUsage, "--bisect and --repro run kernels by themselves: leave --model out");
   }
   if (!flags.run.walk.directory.empty() && (flags.run.plan.kernel != "*" || !flags.update.empty())) {
     fail(ErrorCode::kUsage, "--model runs the kernels that the model needs: leave --kernel and --update-expected out");
@@ -83,6 +83,11 @@ void run(Flags flags) {
 
 void add_report_options(CLI::App& command, Flags& flags) {
   const std::string group = "Report";
+  command
+      .add_option("--repro", flags.run.repro_directory,
+                  "Write a program that shows it for the first failing case of each variant: DIR/kernel__variant/case")
+      ->type_name("DIR")
+      ->group(group);
   command.add_option("--json", flags.json, "Write every row to FILE")->type_name("FILE")->group(group);
   command.add_option("--html", flags.html, "Write one self-contained page to FILE")->type_name("FILE")->group(group);
   command.add_flag("--md", flags.is_markdown, "Print Markdown")->group(group);
@@ -144,6 +149,8 @@ void add_conformance_command(CLI::App& program) {
       "  nibble conformance --html report.html\n"
       "  nibble conformance -d vulkan:0 --full --kernel 'gemm_*'\n"
       "  nibble conformance -d vulkan:0 --disable subgroups\n"
+      "  nibble conformance -d vulkan:0 --kernel 'gemm_*' --repro bugs\n"
+
       "  nibble conformance -d vulkan:0 --model DIR            # the text is garbage: which kernel is it?");
   command->callback([flags] { run(*flags); });
   program.add_subcommand("conformance-worker", "")->group("")->callback(work);

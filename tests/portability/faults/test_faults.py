@@ -5,6 +5,7 @@ import fnmatch
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 
 import pytest
@@ -73,11 +74,14 @@ FAULTS = {
 BREAKS_ALMOST_ALL = ("workgroup_size_stale", "buffer_clamped_early", "copy_loses_tail")
 
 
+def with_fault(fault):
+    return dict(os.environ, VK_LAYER_PATH=LAYERS, VK_INSTANCE_LAYERS="VK_LAYER_NIBBLE_fault", NIBBLE_FAULT=fault)
+
+
 def conformance(tmp_path, fault, kernels, options):
     """Rows that did not pass, and how many rows there were."""
     report = tmp_path / "report.json"
-    env = dict(os.environ, VK_LAYER_PATH=LAYERS, VK_INSTANCE_LAYERS="VK_LAYER_NIBBLE_fault", NIBBLE_FAULT=fault)
-    env["XDG_CACHE_HOME"] = str(tmp_path / "cache")
+    env = dict(with_fault(fault), XDG_CACHE_HOME=str(tmp_path / "cache"))
     command = [PROGRAM, "conformance", "--device", "llvmpipe", "--quick", "--no-expected", "--kernel", kernels]
     result = subprocess.run([*command, "--json", str(report), *options], env=env, capture_output=True, text=True,
                             timeout=200)
@@ -141,3 +145,38 @@ def test_bisect_names_what_it_needs(tmp_path, fault, kernel, answer):
     conformance(tmp_path, fault, kernel, ["--bisect"])
     notices = json.loads((tmp_path / "report.json").read_text())["devices"][0]["notices"]
     assert f"{kernel}: {answer}" in notices
+
+
+# A matrix product with step words and an indirect grid; texel views; copies through staging buffers; a driver that
+# takes the process with it.
+@pytest.mark.parametrize("fault, kernel, options", [
+    ("constant_off_by_one", "gemm_fp8_f32__portable", []),
+    ("texel_offset_ignored", "probe_texels", []),
+    ("copy_loses_tail", "add_broadcast_f32__portable", COPIES),
+    ("crash_in_pipeline", "probe_subgroup_*", []),
+])
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ to build reproducers with")
+def test_reproducer_shows_the_fault_without_nibble(tmp_path, fault, kernel, options):
+    bad, _ = conformance(tmp_path, fault, kernel, ["--repro", str(tmp_path / "repro"), *options])
+    row, = [row for row in bad if row["reproducer"]]
+    folder = pathlib.Path(row["reproducer"])
+    assert folder == tmp_path / "repro" / f"{row['kernel']}__{row['variant']}" / row["case"]
+    files = {file.name for file in folder.iterdir()}
+    assert {"kernel.spv", "kernel.comp", "repro.cpp", "report.md"} <= files
+    assert any(name.startswith("found_") for name in files) == (row["verdict"] == "fail")
+    report = (folder / "report.md").read_text()
+    assert row["message"] in report and "llvmpipe" in report
+
+    build = next(line for line in report.splitlines() if "g++" in line).split("&&")[0].split()
+    subprocess.run(build, cwd=folder, check=True, timeout=60)
+    for env, code, word in [(with_fault(fault), 1, "FAIL: "), (dict(os.environ), 0, "PASS")]:
+        result = subprocess.run(["./repro", "llvmpipe"], cwd=folder, env=env, capture_output=True, text=True,
+                                timeout=120)
+        assert result.returncode == code, result.stdout + result.stderr
+        assert result.stdout.splitlines()[-1].startswith(word)
+
+
+def test_probe_of_several_dispatches_says_that_it_has_no_reproducer(tmp_path):
+    bad, _ = conformance(tmp_path, "barrier_lost", "probe_dispatch_chain", ["--repro", str(tmp_path / "repro")])
+    assert [row["reproducer"].split(":")[0] for row in bad] == ["none"]
+    assert not (tmp_path / "repro").exists()

@@ -1,0 +1,34 @@
+// The end of the program: a driver that may hang or crash gets no destructors.
+[[noreturn]] void end(const std::string& line, int code) {
+  std::printf("%s\n", line.c_str());
+  std::fflush(stdout);
+  std::_Exit(code);
+}
+
+[[noreturn]] void pass() { end("PASS", 0); }
+[[noreturn]] void fail(const std::string& what) { end("FAIL: " + what, 1); }
+[[noreturn]] void give_up(const std::string& why) { end("cannot run: " + why, 2); }
+
+// Turns a crash and a hang into a FAIL.
+void watch() {
+  const auto crashed = [](int signal) { fail("the driver crashed with signal " + std::to_string(signal)); };
+  for (const int signal : {SIGSEGV, SIGABRT, SIGFPE, SIGILL}) std::signal(signal, crashed);
+  std::thread([] {
+    std::this_thread::sleep_for(std::chrono::seconds(kLimitSeconds));
+    fail("no result after " + std::to_string(kLimitSeconds) + " s");
+  }).detach();
+}
+
+Bytes load(const char* name) {
+  std::ifstream stream(name, std::ios::binary);
+  if (!stream) give_up(std::string(name) + ": no such file here; run the program in the folder of its files");
+  return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+}
+
+template <typename T>
+std::vector<T> load_as(const char* name) {
+  const Bytes bytes = load(name);
+  std::vector<T> values(bytes.size() / sizeof(T));
+  if (!values.empty()) std::memcpy(values.data(), bytes.data(), values.size() * sizeof(T));
+  return values;
+}
