@@ -145,6 +145,7 @@ def test_known_failure_that_passes_is_unexpected(tmp_path):
     (("--disable", "no_such_capability"), ["no_such_capability"]),
     (("--expected", "/no/such/folder"), ["/no/such/folder"]),
     (("--update-expected", "/tmp", "--kernel", "gemm_*"), ["--update-expected", "--kernel"]),
+    (("--model", "/tmp", "--repro", "/tmp/repro"), ["--model", "--repro"]),
 ])
 def test_wrong_usage(args, words):
     expect_error(run("conformance", "-d", "cpu", *args), *words, code=2)

@@ -27,9 +27,9 @@ std::vector<Capability> abilities_of(const DeviceReport& device) {
 bool fails(const RunOptions& options, const std::string& device, const std::string& kernel,
            const std::vector<Capability>& without) {
   RunOptions again = options;
+  again.repro_directory.clear();
   again.devices = {device};
   again.plan.kernel = kernel;
-  again.repro_directory.clear();
   for (const Capability capability : without) again.device_options.disabled.push_back(capability);
   const Report report = run(again, [](const DeviceReport&, size_t, size_t) {});
   return std::ranges::any_of(report.devices.at(0).rows, [](const Row& row) {

@@ -16,9 +16,9 @@ struct RunOptions {
   DeviceOptions device_options;
   PlanOptions plan;
   std::vector<std::string> devices;  // names; empty = all
-  ModelWalk walk;                    // with a directory: the model's dispatches instead of the kernels' cases
   std::string repro_directory;       // reproducers of failing cases; empty = none
-  double case_seconds = 0;           // limit of one case; 0: 20 s quick, 60 s full; simulators get 30 times as much
+  ModelWalk walk;                    // with a directory: the model's dispatches instead of the kernels' cases
+  double case_seconds = 0;  // limit of one case; 0: 20 s quick, 60 s full; software drivers 5, simulators 30 times that
 };
 
 // Called after every row: the device, rows done, rows in all.

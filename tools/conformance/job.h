@@ -3,9 +3,9 @@
 //   {"device": {…}, "plan": …}   a device with its planned rows     (list)
 //   {"start": 17}                row 17 of the job begins            (run)
 //   {"end": 17, "result": {…}}   it ended                            (run)
+//   {"reproducer": "…"}          the folder is written, and what was seen when its case ran again (repro)
 //   {"begin": {…}}               the dispatch of a model that this row stands for begins   (walk)
 //   {"end": {…}}                 and has this result                                       (walk)
-//   {"reproducer": "…"}          the folder is written, and what was seen when its case ran again (repro)
 //   {"error": "…", "code": 0}    the job cannot be done
 #pragma once
 

@@ -294,6 +294,11 @@ void write_reproducer(const ReproMaterial& material, const PreparedCase& prepare
   Writer(material, prepared).write();
 }
 
+void add_to_report(const std::filesystem::path& folder, const std::string& text) {
+  const std::string file = (folder / "report.md").string();
+  write_file(file, offline::read_file(file) + "\n" + text + "\n");
+}
+
 void write_found(const std::filesystem::path& folder, Device& device, const PreparedCase& prepared) {
   const std::vector<Part> parts = parts_of(prepared);
   for (size_t i = 0; i < parts.size(); ++i) {

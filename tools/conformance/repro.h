@@ -35,6 +35,9 @@ std::optional<std::string> no_reproducer(const Row& row, BackendKind backend);
 // no data, kIo if the folder cannot be written.
 void write_reproducer(const ReproMaterial& material, const PreparedCase& prepared);
 
+// Adds a paragraph to the report.
+void add_to_report(const std::filesystem::path& folder, const std::string& text);
+
 // Adds what the buffers hold now.
 void write_found(const std::filesystem::path& folder, Device& device, const PreparedCase& prepared);
 

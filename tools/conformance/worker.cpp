@@ -94,19 +94,6 @@ bool run_rows(const Job& job) {
   return true;
 }
 
-void walk(const Job& job) {
-  const std::shared_ptr<Device> device = open_device(job.devices.at(0), job.device_options);
-  walk_model(device, job.walk, job.plan.seed,
-             {.begin =
-                  [](const Row& row) {
-                    reply({{"begin", to_json(row)}});
-                  },
-              .end =
-                  [](const CaseResult& result) {
-                    reply({{"end", to_json(result)}});
-                  }});
-}
-
 // The case again, from the same seed. Where it had crashed or hung nothing is compiled or submitted; else it runs, so
 // that the reproducer has what the device makes of it.
 void write_repro(const Job& job) {
@@ -132,8 +119,22 @@ void write_repro(const Job& job) {
   const CaseResult again =
       runner.run(prepared, row.variant, options.runs, [&] { write_found(job.folder, opened, prepared); });
   if (again.verdict == Verdict::kPass) {
+    add_to_report(job.folder, "The case passed when it ran again by itself: what ran before it matters.");
     reply({{"reproducer", job.folder + " (the case passed when it ran again by itself)"}});
   }
+}
+
+void walk(const Job& job) {
+  const std::shared_ptr<Device> device = open_device(job.devices.at(0), job.device_options);
+  walk_model(device, job.walk, job.plan.seed,
+             {.begin =
+                  [](const Row& row) {
+                    reply({{"begin", to_json(row)}});
+                  },
+              .end =
+                  [](const CaseResult& result) {
+                    reply({{"end", to_json(result)}});
+                  }});
 }
 
 }  // namespace

@@ -45,8 +45,11 @@ void run(Flags flags) {
   if (!flags.update.empty() && flags.run.plan.kernel != "*") {
     fail(ErrorCode::kUsage, "--update-expected wants all kernels: leave --kernel out");
   }
-  if (!flags.run.walk.directory.empty() && (flags.is_bisecting || !flags.run.repro_directory.empty())) {
-    fail(ErrorCode::kUsage, "--bisect and --repro run kernels by themselves: leave --model out");
+  if (!flags.run.walk.directory.empty() && !flags.run.repro_directory.empty()) {
+    fail(ErrorCode::kUsage, "--repro writes cases of kernels run by themselves: leave --model out");
+  }
+  if (!flags.run.walk.directory.empty() && flags.is_bisecting) {
+    fail(ErrorCode::kUsage, "--bisect runs kernels by themselves: leave --model out");
   }
   if (!flags.run.walk.directory.empty() && (flags.run.plan.kernel != "*" || !flags.update.empty())) {
     fail(ErrorCode::kUsage, "--model runs the kernels that the model needs: leave --kernel and --update-expected out");
@@ -138,7 +141,8 @@ void add_conformance_command(CLI::App& program) {
       ->capture_default_str();
   command
       ->add_option("--time-limit", flags->run.case_seconds,
-                   "Seconds after which a case hangs (default: 20, with --full 60; simulators 30 times that)")
+                   "Seconds after which a case hangs (default: 20, with --full 60; software drivers 5, simulators 30 "
+                   "times that)")
       ->type_name("SECONDS")
       ->check(CLI::Range(0.1, 86400.0));
   add_report_options(*command, *flags);
@@ -150,7 +154,6 @@ void add_conformance_command(CLI::App& program) {
       "  nibble conformance -d vulkan:0 --full --kernel 'gemm_*'\n"
       "  nibble conformance -d vulkan:0 --disable subgroups\n"
       "  nibble conformance -d vulkan:0 --kernel 'gemm_*' --repro bugs\n"
-
       "  nibble conformance -d vulkan:0 --model DIR            # the text is garbage: which kernel is it?");
   command->callback([flags] { run(*flags); });
   program.add_subcommand("conformance-worker", "")->group("")->callback(work);

@@ -116,37 +116,6 @@ def test_fault_is_found_and_named(tmp_path, fault):
         assert len({row["kernel"] for row in bad}) <= 16
 
 
-# A model on the driver: the kernel that is wrong is named with its layer, and so is an order that is not kept.
-MODEL_FAULTS = {
-    "": None,
-    "exponential_approximate": ("hc_pre_f32", "layers.0.attn.hc_pre", "fail"),
-    "barrier_lost": ("model", "logits", "fail"),
-    "crash_in_pipeline": ("model", "programs", "crash"),
-}
-
-
-@pytest.mark.parametrize("fault", MODEL_FAULTS)
-def test_model_names_the_first_kernel_that_departs(tmp_path, fault):
-    bad, count = conformance(tmp_path, fault, "*", ["--model", MODEL])
-    if MODEL_FAULTS[fault] is None:
-        assert bad == [] and count > 100
-        return
-    kernel, where, verdict = MODEL_FAULTS[fault]
-    assert bad[0]["kernel"] == kernel
-    assert bad[0]["case"].startswith(where)
-    assert bad[0]["verdict"] == verdict
-
-
-@pytest.mark.parametrize("fault, kernel, answer", [
-    ("subgroup_add_is_max", "probe_subgroup_inactive", "vanishes with --disable subgroups"),
-    ("multiply_truncates", "probe_f32_multiply", "fails whatever is disabled"),
-])
-def test_bisect_names_what_it_needs(tmp_path, fault, kernel, answer):
-    conformance(tmp_path, fault, kernel, ["--bisect"])
-    notices = json.loads((tmp_path / "report.json").read_text())["devices"][0]["notices"]
-    assert f"{kernel}: {answer}" in notices
-
-
 # A matrix product with step words and an indirect grid; texel views; copies through staging buffers; a driver that
 # takes the process with it.
 @pytest.mark.parametrize("fault, kernel, options", [
@@ -180,3 +149,34 @@ def test_probe_of_several_dispatches_says_that_it_has_no_reproducer(tmp_path):
     bad, _ = conformance(tmp_path, "barrier_lost", "probe_dispatch_chain", ["--repro", str(tmp_path / "repro")])
     assert [row["reproducer"].split(":")[0] for row in bad] == ["none"]
     assert not (tmp_path / "repro").exists()
+
+
+# A model on the driver: the kernel that is wrong is named with its layer, and so is an order that is not kept.
+MODEL_FAULTS = {
+    "": None,
+    "exponential_approximate": ("hc_pre_f32", "layers.0.attn.hc_pre", "fail"),
+    "barrier_lost": ("model", "logits", "fail"),
+    "crash_in_pipeline": ("model", "programs", "crash"),
+}
+
+
+@pytest.mark.parametrize("fault", MODEL_FAULTS)
+def test_model_names_the_first_kernel_that_departs(tmp_path, fault):
+    bad, count = conformance(tmp_path, fault, "*", ["--model", MODEL])
+    if MODEL_FAULTS[fault] is None:
+        assert bad == [] and count > 100
+        return
+    kernel, where, verdict = MODEL_FAULTS[fault]
+    assert bad[0]["kernel"] == kernel
+    assert bad[0]["case"].startswith(where)
+    assert bad[0]["verdict"] == verdict
+
+
+@pytest.mark.parametrize("fault, kernel, answer", [
+    ("subgroup_add_is_max", "probe_subgroup_inactive", "vanishes with --disable subgroups"),
+    ("multiply_truncates", "probe_f32_multiply", "fails whatever is disabled"),
+])
+def test_bisect_names_what_it_needs(tmp_path, fault, kernel, answer):
+    conformance(tmp_path, fault, kernel, ["--bisect"])
+    notices = json.loads((tmp_path / "report.json").read_text())["devices"][0]["notices"]
+    assert f"{kernel}: {answer}" in notices
