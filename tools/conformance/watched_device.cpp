@@ -22,8 +22,7 @@ class WatchedProgram final : public Program {
       for (std::string& name : watched.program->variants()) names.push_back(std::move(name));
     }
     std::ranges::sort(names);
-    const auto repeated = std::ranges::unique(names);
-    names.erase(repeated.begin(), repeated.end());
+    names.erase(std::unique(names.begin(), names.end()), names.end());
     return names;
   }
 
