@@ -169,7 +169,7 @@ uint64_t memory_budget(const DeviceFacts& facts, DevicePlan& plan, uint64_t host
 }  // namespace
 
 std::optional<uint32_t> find_memory_type(const VkPhysicalDeviceMemoryProperties& memory, VkMemoryPropertyFlags required,
-                                         VkMemoryPropertyFlags preferred) {
+                                         VkMemoryPropertyFlags preferred, uint32_t allowed) {
   std::optional<uint32_t> best;
   const auto is_preferred = [&](uint32_t type) {
     return (memory.memoryTypes[type].propertyFlags & preferred) == preferred;
@@ -180,7 +180,8 @@ std::optional<uint32_t> find_memory_type(const VkPhysicalDeviceMemoryProperties&
       VK_MEMORY_PROPERTY_DEVICE_UNCACHED_BIT_AMD | VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT;
   for (uint32_t type = 0; type < memory.memoryTypeCount; ++type) {
     const VkMemoryPropertyFlags flags = memory.memoryTypes[type].propertyFlags;
-    if ((flags & required) != required || (flags & kSpecial) != 0) continue;
+    const bool is_allowed = (allowed & (1u << type)) != 0 && (flags & kSpecial) == 0;
+    if (!is_allowed || (flags & required) != required) continue;
     const bool better =
         !best || (is_preferred(type) && !is_preferred(*best)) ||
         (is_preferred(type) == is_preferred(*best) && heap_size(memory, type) > heap_size(memory, *best));

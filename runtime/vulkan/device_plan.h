@@ -35,9 +35,9 @@ DevicePlan plan_device(const DeviceFacts& facts, const DeviceOptions& options, u
 // Same driver and same device: the second is a duplicate.
 bool same_device(const DeviceFacts& a, const DeviceFacts& b);
 
-// A type with all of `required`, if possible with all of `preferred`; among equals the one with the largest heap, then
-// the first (drivers sort types by speed).
+// A type among `allowed` (bits) with all of `required`, if possible with all of `preferred`; among equals the one with
+// the largest heap, then the first (drivers sort types by speed).
 std::optional<uint32_t> find_memory_type(const VkPhysicalDeviceMemoryProperties& memory, VkMemoryPropertyFlags required,
-                                         VkMemoryPropertyFlags preferred);
+                                         VkMemoryPropertyFlags preferred, uint32_t allowed = UINT32_MAX);
 
 }  // namespace nibble::vulkan

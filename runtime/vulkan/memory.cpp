@@ -21,16 +21,6 @@ VkBufferUsageFlags usage_of_buffers(const DeviceInfo& device) {
          (texels ? VkBufferUsageFlags{VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT} : 0u);
 }
 
-// The first coherent type among `allowed`: what the host reads and writes in the file is what kernels see.
-std::optional<uint32_t> coherent_type(const VkPhysicalDeviceMemoryProperties& memory, uint32_t allowed) {
-  constexpr VkMemoryPropertyFlags kWanted = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
-  for (uint32_t type = 0; type < memory.memoryTypeCount; ++type) {
-    const bool fits = (memory.memoryTypes[type].propertyFlags & kWanted) == kWanted;
-    if (fits && (allowed & (1u << type)) != 0) return type;
-  }
-  return std::nullopt;
-}
-
 }  // namespace
 
 void MemoryPool::check_size(uint64_t bytes, const std::string& label) const {
@@ -98,9 +88,10 @@ std::shared_ptr<VulkanBuffer> MemoryPool::allocate_file(uint64_t bytes, std::str
                                               .pNext = nullptr};
   const VkResult known =
       context_->api().vkGetMemoryHostPointerPropertiesEXT(context_->device(), kPointer, data, &pointer);
-  const std::optional<uint32_t> type =
-      known == VK_SUCCESS ? coherent_type(context_->plan().facts.memory, needed.memoryTypeBits & pointer.memoryTypeBits)
-                          : std::nullopt;
+  // Coherent: what the host reads and writes in the file is what kernels see.
+  const std::optional<uint32_t> type = find_memory_type(
+      context_->plan().facts.memory, VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT, 0,
+      known == VK_SUCCESS ? needed.memoryTypeBits & pointer.memoryTypeBits : 0);
   if (!type || needed.size > file->bytes().size()) {
     fail(ErrorCode::kUnsupported, "buffer '{}': device '{}' does not take memory that lies in a file ({})", label,
          context_->info().name, result_name(known));

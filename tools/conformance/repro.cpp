@@ -128,6 +128,7 @@ class Writer {
     std::string rows;
     for (size_t i = 0; i < parts_.size(); ++i) rows += write_part(i);
     std::string program(embedded_text(api_.program));
+    program = replaced(std::move(program), "// @HEAD@\n", embedded_text("repro/head.cpp"));
     program = replaced(std::move(program), "@TITLE@", title());
     program = replaced(std::move(program), "@BUILD@", api_.build);
     program = replaced(std::move(program), "// @CASE@\n", constants(rows));

@@ -29,32 +29,20 @@ class WatchedProgram final : public Program {
   std::vector<WatchedDispatch> dispatches;
 };
 
-std::vector<std::byte> content_of(Device& device, const Binding& binding) {
-  std::vector<std::byte> all;
-  for (const BufferView& view : binding.views) {
-    const size_t begin = all.size();
-    all.resize(begin + view.bytes);
-    device.download(view, std::span(all).subspan(begin));
-  }
-  return all;
-}
-
-// Items of the first slab, which is a full one or the only one, and up to 15 bytes of padding.
+// Of slabs: their first is a full one or the only one, and ends with up to 15 bytes of padding.
 uint64_t item_bytes(const Binding& binding) {
   if (binding.items_per_slab == 0) return 0;
   return binding.views.front().bytes / binding.items_per_slab / 4 * 4;
 }
 
-// What kernels of this step read is at the front of each array: slabs without their padding, and no place-holders.
-std::vector<std::byte> items_of(Device& device, const Binding& binding) {
-  if (binding.items_per_slab == 0) return content_of(device, binding);
-  const uint64_t slab_bytes = binding.items_per_slab * item_bytes(binding);
+// One array: slabs one after the other, without their padding.
+std::vector<std::byte> content_of(Device& device, const Binding& binding) {
+  const uint64_t slab_bytes = binding.items_per_slab == 0 ? UINT64_MAX : binding.items_per_slab * item_bytes(binding);
   std::vector<std::byte> all;
   for (const BufferView& view : binding.views) {
-    std::vector<std::byte> slab(view.bytes);
-    device.download(view, slab);
-    slab.resize(std::min<uint64_t>(slab.size(), slab_bytes));
-    all.insert(all.end(), slab.begin(), slab.end());
+    const size_t begin = all.size();
+    all.resize(begin + std::min(view.bytes, slab_bytes));
+    device.download(view, std::span(all).subspan(begin));
   }
   return all;
 }
@@ -68,7 +56,7 @@ CaseData read_case(Device& device, const Dispatch& dispatch, std::span<const uin
       continue;
     }
     const Binding& binding = dispatch.bindings[next++];
-    data.bindings.push_back({.content = items_of(device, binding), .item_bytes = item_bytes(binding)});
+    data.bindings.push_back({.content = content_of(device, binding), .item_bytes = item_bytes(binding)});
   }
   return data;
 }
@@ -92,7 +80,7 @@ CaseResult run_watched(Device& device, const WatchedDispatch& watched, std::span
   const CaseData data = read_case(device, watched.dispatch, step);
   device.wait(device.submit(*watched.program, step));
   Contents found;
-  for (const Binding& binding : watched.dispatch.bindings) found.push_back(items_of(device, binding));
+  for (const Binding& binding : watched.dispatch.bindings) found.push_back(content_of(device, binding));
   const std::vector<Expected> expected = kernel.reference(data);
   cut_to_step(kernel, expected, found);
   std::vector<std::span<const std::byte>> before;

@@ -32,3 +32,19 @@ std::vector<T> load_as(const char* name) {
   if (!values.empty()) std::memcpy(values.data(), bytes.data(), values.size() * sizeof(T));
   return values;
 }
+
+// The first device that `wanted`, an index or a part of a name, fits; without it the one that failed, or else the
+// first.
+size_t choose_device(const std::vector<std::string>& names, const char* wanted) {
+  size_t chosen = names.size();
+  for (size_t i = 0; i < names.size(); ++i) {
+    std::printf("device %zu: %s\n", i, names[i].c_str());
+    const bool fits = wanted == nullptr ? names[i] == kFailedOn
+                                        : std::to_string(i) == wanted || names[i].find(wanted) != std::string::npos;
+    if (fits && chosen == names.size()) chosen = i;
+  }
+  if (chosen == names.size() && wanted == nullptr && !names.empty()) chosen = 0;
+  if (chosen == names.size()) give_up(std::string("no device '") + (wanted == nullptr ? "0" : wanted) + "'");
+  std::printf("running on device %zu\n", chosen);
+  return chosen;
+}

@@ -1,30 +1,9 @@
-// @TITLE@
-//
-// Build and run in the folder that this file lies in:
-//   @BUILD@
-// DEVICE is an index or a part of a device's name; without it the program takes the device that failed, or else the
-// first. It prints PASS (exit code 0) or FAIL with the first wrong element (1); 2 means that it could not be tried.
-#define CL_TARGET_OPENCL_VERSION 120
-#include <chrono>
-#include <cmath>
-#include <csignal>
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <fstream>
-#include <iterator>
-#include <string>
-#include <thread>
-#include <vector>
+// @HEAD@
 
+#define CL_TARGET_OPENCL_VERSION 120
 #include <CL/cl.h>
 
 namespace {
-
-using Bytes = std::vector<unsigned char>;
-
-// ---- the case -----------------------------------------------------------------------------------------------------
 
 // @CHECKS@
 
@@ -78,18 +57,9 @@ std::vector<cl_device_id> all_devices() {
 
 cl_device_id pick_device(const char* wanted) {
   const std::vector<cl_device_id> devices = all_devices();
-  size_t chosen = devices.size();
-  for (size_t i = 0; i < devices.size(); ++i) {
-    const std::string name = name_of(devices[i]);
-    std::printf("device %zu: %s\n", i, name.c_str());
-    const bool fits =
-        wanted == nullptr ? name == kFailedOn : std::to_string(i) == wanted || name.find(wanted) != std::string::npos;
-    if (fits && chosen == devices.size()) chosen = i;
-  }
-  if (chosen == devices.size() && wanted == nullptr && !devices.empty()) chosen = 0;
-  if (chosen == devices.size()) give_up(std::string("no device '") + (wanted == nullptr ? "0" : wanted) + "'");
-  std::printf("running on device %zu\n", chosen);
-  return devices[chosen];
+  std::vector<std::string> names;
+  for (const cl_device_id device : devices) names.push_back(name_of(device));
+  return devices[choose_device(names, wanted)];
 }
 
 // ---- kernel and buffers -------------------------------------------------------------------------------------------

@@ -1,29 +1,8 @@
-// @TITLE@
-//
-// Build and run in the folder that this file lies in:
-//   @BUILD@
-// DEVICE is an index or a part of a device's name; without it the program takes the device that failed, or else the
-// first. It prints PASS (exit code 0) or FAIL with the first wrong element (1); 2 means that it could not be tried.
-#include <chrono>
-#include <cmath>
-#include <csignal>
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <fstream>
-#include <iterator>
-#include <string>
-#include <thread>
-#include <vector>
+// @HEAD@
 
 #include <vulkan/vulkan.h>
 
 namespace {
-
-using Bytes = std::vector<unsigned char>;
-
-// ---- the case -----------------------------------------------------------------------------------------------------
 
 // @CHECKS@
 
@@ -71,20 +50,13 @@ VkPhysicalDevice pick_device(VkInstance instance, const char* wanted) {
   vkEnumeratePhysicalDevices(instance, &count, nullptr);
   std::vector<VkPhysicalDevice> devices(count);
   vkEnumeratePhysicalDevices(instance, &count, devices.data());
-  size_t chosen = count;
-  for (size_t i = 0; i < count; ++i) {
+  std::vector<std::string> names;
+  for (const VkPhysicalDevice device : devices) {
     VkPhysicalDeviceProperties properties;
-    vkGetPhysicalDeviceProperties(devices[i], &properties);
-    std::printf("device %zu: %s\n", i, properties.deviceName);
-    const std::string name = properties.deviceName;
-    const bool fits =
-        wanted == nullptr ? name == kFailedOn : std::to_string(i) == wanted || name.find(wanted) != std::string::npos;
-    if (fits && chosen == count) chosen = i;
+    vkGetPhysicalDeviceProperties(device, &properties);
+    names.push_back(properties.deviceName);
   }
-  if (chosen == count && wanted == nullptr && count > 0) chosen = 0;
-  if (chosen == count) give_up(std::string("no device '") + (wanted == nullptr ? "0" : wanted) + "'");
-  std::printf("running on device %zu\n", chosen);
-  return devices[chosen];
+  return devices[choose_device(names, wanted)];
 }
 
 bool has_extension(VkPhysicalDevice device, const char* name) {
