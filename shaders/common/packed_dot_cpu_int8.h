@@ -110,7 +110,7 @@ void int8_few_tile(const WeightBlock& block, uint32_t row, const std::byte* cons
   const auto whole = static_cast<uint32_t>(rows.row_bytes / 64);
   const std::byte* ahead = codes_ahead(block, rows.row_bytes, row);
   for (uint32_t chunk = 0; chunk < whole; ++chunk) {
-    fetch_ahead<R>(ahead, rows.row_bytes, chunk);
+    fetch_ahead<R>(ahead, chunk);
     int8_few_chunk<R, T, true>(rows, chunk, values, sums);
   }
   if (rows.row_bytes % 64 != 0) int8_few_chunk<R, T, false>(rows, whole, values, sums);
