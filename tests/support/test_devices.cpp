@@ -45,7 +45,8 @@ std::vector<TestDevice> find_devices() {
     const std::string label = label_of(found.info, devices);
     if (found.info.type == DeviceType::kNull) continue;
     if (options.validation && found.info.backend != BackendKind::kVulkan) continue;
-    if (!wanted_labels().empty() && !wanted_labels().contains(label)) continue;
+    const bool wanted = wanted_labels().contains(label) || wanted_labels().contains(found.info.id);
+    if (!wanted_labels().empty() && !wanted) continue;
     devices.push_back({.label = label, .id = found.info.id, .options = options});
   }
   return devices;

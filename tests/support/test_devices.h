@@ -22,7 +22,7 @@ std::ostream& operator<<(std::ostream& out, const TestDevice& device);
 const std::vector<TestDevice>& test_devices();
 std::unique_ptr<Device> open_test_device(const TestDevice& device);
 
-// main() of test programs that use devices. Flags, read before googletest's own: --device=LABEL (repeatable),
+// main() of test programs that use devices. Flags, read before googletest's own: --device=LABEL or ID (repeatable),
 // --limit=KEY=VALUE (repeatable; lowers a limit of every device), --validation (Vulkan only, layers on), --shuffle
 // (each barrier-free group in random order), --as-gpu (software drivers run what is meant for GPUs). Prints the devices
 // found; returns 77 when none of those asked for is there. Where the environment variable NIBBLE_REQUIRE_DRIVERS is
