@@ -85,9 +85,19 @@ struct CaseData {
   std::vector<CaseBinding> bindings;
 };
 
+// A size of a case that may be made smaller: a multiple of `multiple`.
+struct CaseSize {
+  std::string name;
+  uint32_t value = 0;
+  uint32_t multiple = 1;
+};
+
 struct KernelCase {
   std::string name;
   std::function<CaseData(Rng&)> make;
+  // Where the case can be made at other sizes: those it has, and the same case with one value for each of them.
+  std::vector<CaseSize> sizes;
+  std::function<CaseData(Rng&, std::span<const uint32_t> values)> resized;
 };
 
 // What one output binding must hold. Exactly one of values/words/custom is used.

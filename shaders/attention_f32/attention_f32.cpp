@@ -12,6 +12,7 @@ namespace nibble {
 namespace {
 
 using Params = AttentionParams;
+using Sized = spec::ParamsAndStep<Params>;
 
 // Standard deviation of rounding to bf16, relative: 2^-9 / sqrt(3). A coarse kernel may be so many of them off, with
 // the errors of all entries on the same side.
@@ -35,7 +36,10 @@ CaseData make_case(Rng& rng, Params p, const StepHeader& step) {
 
 std::vector<KernelCase> cases() {
   const auto add = [](std::string name, Params p, StepHeader step) {
-    return KernelCase{std::move(name), [p, step](Rng& rng) { return make_case(rng, p, step); }};
+    return spec::sized_case(std::move(name), p, step, make_case,
+                            {{"heads", [](Sized& s) -> uint32_t& { return s.params.heads; }},
+                             {"window", [](Sized& s) -> uint32_t& { return s.params.window; }},
+                             {"k", [](Sized& s) -> uint32_t& { return s.params.k; }}});
   };
   const Params small = {.heads = 4, .dim = 128, .rope = 64, .window = 16, .format = kEntryFp8F32};
   const auto with = [](Params p, uint32_t mode, uint32_t ratio, uint32_t k) {

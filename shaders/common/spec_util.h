@@ -48,6 +48,59 @@ std::vector<uint32_t> step_words(const StepHeader& header, const std::vector<uin
 // A buffer of `count` 4-byte elements whose content does not matter.
 CaseBinding blank(size_t count);
 
+// A size of a case's shape, a multiple of `multiple`.
+template <typename Shape>
+struct SizeOf {
+  std::string_view name;
+  uint32_t& (*of)(Shape&);
+  uint32_t multiple = 1;
+};
+
+// The case that make(shape, rng) gives. It can be made with each of the `sizes` smaller; any such combination must be a
+// problem that the kernel is made for.
+template <typename Shape, typename Make>
+KernelCase sized_case(std::string name, const Shape& shape, Make make, const std::vector<SizeOf<Shape>>& sizes) {
+  KernelCase result{.name = std::move(name), .make = [shape, make](Rng& rng) { return make(shape, rng); }};
+  std::vector<SizeOf<Shape>> own;
+  Shape original = shape;
+  for (const SizeOf<Shape>& size : sizes) {
+    const uint32_t value = size.of(original);
+    if (value <= size.multiple) continue;
+    own.push_back(size);
+    result.sizes.push_back({.name = std::string(size.name), .value = value, .multiple = size.multiple});
+  }
+  result.resized = [shape, make, own](Rng& rng, std::span<const uint32_t> values) {
+    Shape smaller = shape;
+    for (size_t i = 0; i < own.size(); ++i) own[i].of(smaller) = values[i];
+    return make(smaller, rng);
+  };
+  return result;
+}
+
+// The tokens of the step, unless rows of logits lie among them.
+template <typename Shape>
+void add_tokens(std::vector<SizeOf<Shape>>& sizes, const StepHeader& step) {
+  if (step.n_logits == 0) sizes.push_back({"n_tokens", [](Shape& s) -> uint32_t& { return s.step.n_tokens; }});
+}
+
+// Most shapes: the params and the step, whose tokens are a size unless the kernel begins within them.
+template <typename P>
+struct ParamsAndStep {
+  P params;
+  StepHeader step;
+};
+template <typename P, typename Make>
+KernelCase sized_case(std::string name, const P& params, const StepHeader& step, Make make,
+                      std::vector<SizeOf<ParamsAndStep<P>>> sizes) {
+  using Shape = ParamsAndStep<P>;
+  bool begins_within = false;
+  if constexpr (requires { params.first_token; }) begins_within = params.first_token > 0;
+  if (!begins_within) add_tokens(sizes, step);
+  return sized_case(
+      std::move(name), Shape{params, step},
+      [make](const Shape& shape, Rng& rng) { return make(rng, shape.params, shape.step); }, sizes);
+}
+
 // Σ_c w_c·x_c in double, with what a kernel's f32 sum may be off by.
 class DotReference {
  public:

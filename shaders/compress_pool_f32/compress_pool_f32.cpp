@@ -10,6 +10,7 @@ namespace nibble {
 namespace {
 
 using Params = CompressPoolParams;
+using Sized = spec::ParamsAndStep<Params>;
 
 uint32_t entry_count(const Params& p, const StepHeader& step) { return GridDim::entries(p.ratio).evaluate(step); }
 size_t half_row(const Params& p) { return p.overlap != 0 ? 2 * size_t{p.width} : p.width; }
@@ -34,7 +35,8 @@ CaseData make_case(Rng& rng, const Params& p, const StepHeader& step) {
 
 std::vector<KernelCase> cases() {
   const auto add = [](std::string name, Params p, StepHeader step) {
-    return KernelCase{std::move(name), [p, step](Rng& rng) { return make_case(rng, p, step); }};
+    return spec::sized_case(std::move(name), p, step, make_case,
+                            {{"width", [](Sized& s) -> uint32_t& { return s.params.width; }}});
   };
   return {
       add("overlap_from_the_start", {.width = 67, .ratio = 4, .overlap = 1, .slots = 8}, {.n_tokens = 14}),

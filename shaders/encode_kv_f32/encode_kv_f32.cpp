@@ -54,7 +54,7 @@ CaseData make_case(Rng& rng, Params p, const StepHeader& step) {
 
 std::vector<KernelCase> cases() {
   const auto add = [](std::string name, Params p, StepHeader step) {
-    return KernelCase{std::move(name), [p, step](Rng& rng) { return make_case(rng, p, step); }};
+    return spec::sized_case(std::move(name), p, step, make_case, {});
   };
   const StepHeader five = {.n_tokens = 5, .position = 3};
   return {

@@ -187,12 +187,15 @@ std::vector<KernelCase> gemm_cases() {
   };
   std::vector<KernelCase> cases;
   for (const Shape& shape : shapes) {
-    cases.push_back({std::string(shape.name), [shape](Rng& rng) {
-                       CaseData data = make_case<kBits>(shape, rng);
-                       if (kBits == 8 && shape.name == "one_block_of_scale_code_0")
-                         data.bindings[2].content.assign(4, std::byte{0});
-                       return data;
-                     }});
+    const auto make = [](const Shape& s, Rng& rng) {
+      CaseData data = make_case<kBits>(s, rng);
+      if (kBits == 8 && s.name == "one_block_of_scale_code_0") data.bindings[2].content.assign(4, std::byte{0});
+      return data;
+    };
+    std::vector<spec::SizeOf<Shape>> sizes = {{"rows", [](Shape& s) -> uint32_t& { return s.params.rows; }},
+                                              {"cols", [](Shape& s) -> uint32_t& { return s.params.cols; }, 32}};
+    spec::add_tokens(sizes, shape.step);
+    cases.push_back(spec::sized_case(std::string(shape.name), shape, make, sizes));
   }
   return cases;
 }

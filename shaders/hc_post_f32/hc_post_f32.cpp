@@ -9,6 +9,7 @@ namespace nibble {
 namespace {
 
 using Params = HcPostParams;
+using Sized = spec::ParamsAndStep<Params>;
 
 Grid grid(std::span<const std::byte> params, const Variant& variant) {
   const auto p = unpack_params<Params>(params);
@@ -30,7 +31,9 @@ CaseData make_case(Rng& rng, const Params& p, const StepHeader& step) {
 
 std::vector<KernelCase> cases() {
   const auto add = [](std::string name, Params p, StepHeader step) {
-    return KernelCase{std::move(name), [p, step](Rng& rng) { return make_case(rng, p, step); }};
+    return spec::sized_case(std::move(name), p, step, make_case,
+                            {{"cols", [](Sized& s) -> uint32_t& { return s.params.cols; }},
+                             {"copies", [](Sized& s) -> uint32_t& { return s.params.copies; }}});
   };
   return {
       add("4_copies", {.cols = 4096, .copies = 4}, {.n_tokens = 1}),

@@ -7,6 +7,7 @@ namespace nibble {
 namespace {
 
 using Params = HcPreParams;
+using Sized = spec::ParamsAndStep<Params>;
 
 Grid grid(std::span<const std::byte>, const Variant&) { return {.x = GridDim::tokens(), .y = {}, .z = {}}; }
 
@@ -27,7 +28,10 @@ std::vector<KernelCase> cases() {
   const auto add = [](std::string name, Params p, StepHeader step) {
     p.norm_eps = 1e-6f;
     p.hc_eps = 1e-6f;
-    return KernelCase{std::move(name), [p, step](Rng& rng) { return make_case(rng, p, step); }};
+    return spec::sized_case(std::move(name), p, step, make_case,
+                            {{"cols", [](Sized& s) -> uint32_t& { return s.params.cols; }},
+                             {"copies", [](Sized& s) -> uint32_t& { return s.params.copies; }},
+                             {"sinkhorn_iters", [](Sized& s) -> uint32_t& { return s.params.sinkhorn_iters; }}});
   };
   return {
       add("4_copies_1_token", {.cols = 4096, .copies = 4, .sinkhorn_iters = 20}, {.n_tokens = 1}),

@@ -11,6 +11,7 @@ namespace nibble {
 namespace {
 
 using Params = IndexerScoresParams;
+using Sized = spec::ParamsAndStep<Params>;
 
 uint32_t visible_entries(const Params& p, const StepHeader& step, uint32_t t) {
   return (step.position + t + 1) / p.ratio;
@@ -46,7 +47,8 @@ CaseData make_case(Rng& rng, Params p, const StepHeader& step) {
 
 std::vector<KernelCase> cases() {
   const auto add = [](std::string name, Params p, StepHeader step) {
-    return KernelCase{std::move(name), [p, step](Rng& rng) { return make_case(rng, p, step); }};
+    return spec::sized_case(std::move(name), p, step, make_case,
+                            {{"heads", [](Sized& s) -> uint32_t& { return s.params.heads; }}});
   };
   const auto tile_from = [](uint32_t first_token) {
     return Params{.heads = 5,

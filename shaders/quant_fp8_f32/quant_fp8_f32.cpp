@@ -51,15 +51,20 @@ std::vector<KernelCase> cases() {
   };
   std::vector<KernelCase> result;
   for (const Shape& shape : shapes) {
-    result.push_back({shape.name, [shape](Rng& rng) {
-                        const QuantParams& p = shape.params;
-                        const uint32_t rows = spec::row_count(shape.step, p.count_at, p.rows_per_token);
-                        CaseData data{.params = pack_params(p), .step = spec::step_words(shape.step)};
-                        data.bindings.push_back({.content = spec::to_bytes(hard_values(rng, rows, p.cols))});
-                        data.bindings.push_back(spec::blank(size_t{rows} * p.cols));
-                        data.bindings.emplace_back();
-                        return data;
-                      }});
+    const auto make = [](const Shape& s, Rng& rng) {
+      const QuantParams& p = s.params;
+      const uint32_t rows = spec::row_count(s.step, p.count_at, p.rows_per_token);
+      CaseData data{.params = pack_params(p), .step = spec::step_words(s.step)};
+      data.bindings.push_back({.content = spec::to_bytes(hard_values(rng, rows, p.cols))});
+      data.bindings.push_back(spec::blank(size_t{rows} * p.cols));
+      data.bindings.emplace_back();
+      return data;
+    };
+    std::vector<spec::SizeOf<Shape>> sizes = {
+        {"cols", [](Shape& s) -> uint32_t& { return s.params.cols; }},
+        {"rows_per_token", [](Shape& s) -> uint32_t& { return s.params.rows_per_token; }}};
+    spec::add_tokens(sizes, shape.step);
+    result.push_back(spec::sized_case(shape.name, shape, make, sizes));
   }
   return result;
 }

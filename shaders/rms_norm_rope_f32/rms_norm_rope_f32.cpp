@@ -11,6 +11,7 @@ namespace nibble {
 namespace {
 
 using Params = RmsNormRopeParams;
+using Sized = spec::ParamsAndStep<Params>;
 
 uint32_t table_rows(const Params& p, const StepHeader& step) {
   if (p.ratio != 0) return GridDim::entries(p.ratio).evaluate(step);
@@ -47,7 +48,8 @@ CaseData make_case(Rng& rng, Params p, const StepHeader& step) {
 
 std::vector<KernelCase> cases() {
   const auto add = [](std::string name, Params p, StepHeader step) {
-    return KernelCase{std::move(name), [p, step](Rng& rng) { return make_case(rng, p, step); }};
+    return spec::sized_case(std::move(name), p, step, make_case,
+                            {{"rows_per_token", [](Sized& s) -> uint32_t& { return s.params.rows_per_token; }}});
   };
   const StepHeader three = {.n_tokens = 3, .position = 5};
   return {

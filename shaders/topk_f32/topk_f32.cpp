@@ -12,6 +12,7 @@ namespace nibble {
 namespace {
 
 using Params = TopkParams;
+using Sized = spec::ParamsAndStep<Params>;
 
 // Tokens [first_token, end) of the chunk that get ids.
 uint32_t end_token(const Params& p, const StepHeader& step) {
@@ -56,7 +57,12 @@ CaseData make_case(Rng& rng, const Params& p, const StepHeader& step, Scores kin
 
 std::vector<KernelCase> cases() {
   const auto add = [](std::string name, Params p, StepHeader step, Scores kind) {
-    return KernelCase{std::move(name), [p, step, kind](Rng& rng) { return make_case(rng, p, step, kind); }};
+    const auto make = [kind](Rng& rng, const Params& params, const StepHeader& header) {
+      return make_case(rng, params, header, kind);
+    };
+    return spec::sized_case(std::move(name), p, step, make,
+                            {{"k", [](Sized& s) -> uint32_t& { return s.params.k; }},
+                             {"position", [](Sized& s) -> uint32_t& { return s.step.position; }}});
   };
   return {
       add("longest_context", {.k = 1024, .stride = 262144, .ratio = 4}, {.n_tokens = 1, .position = 1048575},

@@ -28,6 +28,7 @@ bool fails(const RunOptions& options, const std::string& device, const std::stri
            const std::vector<Capability>& without) {
   RunOptions again = options;
   again.repro_directory.clear();
+  again.is_reducing = false;
   again.devices = {device};
   again.plan.kernel = kernel;
   for (const Capability capability : without) again.device_options.disabled.push_back(capability);

@@ -13,6 +13,7 @@
 #include "runtime/base/error.h"
 #include "tools/conformance/child.h"
 #include "tools/conformance/job.h"
+#include "tools/conformance/reduce.h"
 #include "tools/conformance/repro.h"
 
 namespace nibble::conformance {
@@ -223,17 +224,34 @@ class DeviceRun {
     for (std::future<void>& lane : lanes) lane.get();
   }
 
-  // Of the first failing case of each variant, in a child each: what it touches has just gone wrong.
-  void write_reproducers(const std::filesystem::path& folder) {
-    std::set<std::string> written;
+  // The first failing case of each variant is made smaller, and written to `folder` unless that is empty; in children:
+  // what it touches has just gone wrong.
+  void show_failures(const std::filesystem::path& folder) {
+    std::set<std::string> shown;
     for (Row& row : device_.rows) {
-      if (!wants_reproducer(row.result.verdict) || !written.insert(row.variant_name()).second) continue;
+      if (!wants_reproducer(row.result.verdict) || !shown.insert(row.variant_name()).second) continue;
+      // What hangs would take the time limit for every size.
+      if (row.result.verdict != Verdict::kHang && !row.is_probe()) {
+        reduce(row, [this](const Row& smaller, bool on_host) { return run_alone(smaller, on_host); });
+      }
+      if (folder.empty()) continue;
       const std::optional<std::string> obstacle = no_reproducer(row, backend_of(device_));
       row.reproducer = obstacle ? "none: " + *obstacle : write_reproducer(row, folder / repro_path(row));
     }
   }
 
  private:
+  CaseResult run_alone(Row row, bool on_host) {
+    DeviceReport alone;
+    alone.id = on_host ? "cpu" : device_.id;
+    if (on_host) row.variant = "cpp";
+    alone.rows.push_back(std::move(row));
+    const ProgressSink silent = [](const DeviceReport&, size_t, size_t) {};
+    SharedReport report(alone, silent);
+    Lane(report, options_, limit_, {0}).run();
+    return alone.rows.front().result;
+  }
+
   // The folder, or why there is none.
   std::string write_reproducer(const Row& row, const std::filesystem::path& folder) {
     Child child({.kind = JobKind::kRepro,
@@ -360,11 +378,10 @@ Report run(const RunOptions& options, const ProgressSink& progress) {
     if (options.walk.directory.empty()) {
       DeviceRun device_run(device, options, progress);
       device_run.run();
+      std::filesystem::path folder = options.repro_directory;
       // Devices fail in the same cases: several of them get a folder each.
-      const std::filesystem::path folder = options.repro_directory;
-      if (!folder.empty()) {
-        device_run.write_reproducers(report.devices.size() > 1 ? folder / folder_name(device) : folder);
-      }
+      if (!folder.empty() && report.devices.size() > 1) folder /= folder_name(device);
+      if (options.is_reducing || !folder.empty()) device_run.show_failures(folder);
     } else {
       ModelRun(device, options, progress).run();
     }

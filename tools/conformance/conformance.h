@@ -16,7 +16,8 @@ struct RunOptions {
   DeviceOptions device_options;
   PlanOptions plan;
   std::vector<std::string> devices;  // names; empty = all
-  std::string repro_directory;       // reproducers of failing cases; empty = none
+  bool is_reducing = false;          // the first failing case of each variant is made smaller
+  std::string repro_directory;       // reproducers of those cases, made smaller; empty = none
   ModelWalk walk;                    // with a directory: the model's dispatches instead of the kernels' cases
   double case_seconds = 0;  // limit of one case; 0: 20 s quick, 60 s full; software drivers 5, simulators 30 times that
 };

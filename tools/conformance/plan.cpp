@@ -122,6 +122,19 @@ std::vector<Row> plan_rows(const DeviceInfo& info, const PlanOptions& options) {
   return rows;
 }
 
+KernelCase case_of(const KernelSpec& kernel, const Row& row) {
+  const std::vector<KernelCase> cases = kernel.cases();
+  check(row.case_index < cases.size() && cases[row.case_index].name == row.case_name, "{} is not case {} of its kernel",
+        row.name(), row.case_index);
+  KernelCase found = cases[row.case_index];
+  if (row.sizes.empty()) return found;
+  check(row.sizes.size() == found.sizes.size(), "{} has {} sizes, {} were given", row.name(), found.sizes.size(),
+        row.sizes.size());
+  for (size_t i = 0; i < row.sizes.size(); ++i) found.sizes[i].value = row.sizes[i];
+  found.make = [resized = found.resized, sizes = row.sizes](Rng& rng) { return resized(rng, sizes); };
+  return found;
+}
+
 CaseOptions case_options(const Row& row, bool full) {
   return {.seed = row.seed, .max_slabs = full ? 3u : 0u, .runs = full ? 3u : 2u};
 }

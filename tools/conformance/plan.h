@@ -26,6 +26,9 @@ void require_match(const std::string& pattern);
 // five cases of a variant, chosen evenly. Full: all cases with three seeds.
 std::vector<Row> plan_rows(const DeviceInfo& info, const PlanOptions& options);
 
+// The case of a row, at the row's sizes.
+KernelCase case_of(const KernelSpec& kernel, const Row& row);
+
 // How the case of a row is run in that mode.
 CaseOptions case_options(const Row& row, bool full);
 

@@ -116,10 +116,12 @@ nlohmann::ordered_json to_json(const Row& row) {
                                  {"case", row.case_name},
                                  {"index", row.case_index},
                                  {"seed", row.seed}};
+  if (!row.sizes.empty()) json["sizes"] = row.sizes;
   json.update(to_json(row.result));
   json["unexpected"] = row.is_unexpected;
   json["expectation"] = row.expectation;
   json["causes"] = row.causes;
+  if (!row.smallest.empty()) json["smallest"] = row.smallest;
   json["reproducer"] = row.reproducer;
   return json;
 }
@@ -130,7 +132,9 @@ Row parse_row(const nlohmann::ordered_json& json) {
           .case_name = json.at("case"),
           .case_index = json.at("index"),
           .seed = json.at("seed"),
-          .result = parse_result(json)};
+          .sizes = json.value("sizes", std::vector<uint32_t>{}),
+          .result = parse_result(json),
+          .smallest = json.value("smallest", "")};
 }
 
 nlohmann::ordered_json to_json(const DeviceReport& device) {

@@ -22,8 +22,9 @@ struct Row {
   std::string kernel;   // "gemm_fp8_f32"; probes are named "probe_…"
   std::string variant;  // "portable"
   std::string case_name;
-  uint32_t case_index = 0;  // in the kernel's list
-  uint64_t seed = 0;        // of the case's inputs
+  uint32_t case_index = 0;      // in the kernel's list
+  uint64_t seed = 0;            // of the case's inputs
+  std::vector<uint32_t> sizes;  // made at these of KernelCase::sizes instead of its own; empty = as it is
   CaseResult result;
 
   // Set by judge() in expected.h.
@@ -31,6 +32,7 @@ struct Row {
   std::string expectation;  // what was expected instead, or why a failure is known
 
   std::vector<std::string> causes;  // failing probes that the kernel relies on
+  std::string smallest;             // the smallest sizes at which it fails, "rows=1,cols=32"; empty if not looked for
   std::string reproducer;           // the folder of its reproducer, or why there is none; empty if none was asked for
 
   bool is_probe() const { return kernel.starts_with(kProbePrefix); }

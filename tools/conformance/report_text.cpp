@@ -54,6 +54,7 @@ std::string describe_row(const Row& row) {
     const Probe* probe = find_probe(cause);
     text += fmt::format("    likely cause: {} ({})\n", cause, probe == nullptr ? "" : probe->fact);
   }
+  if (!row.smallest.empty()) text += fmt::format("    smallest that fails: {}\n", row.smallest);
   if (!row.reproducer.empty()) text += fmt::format("    reproducer: {}\n", row.reproducer);
   return text;
 }
@@ -112,7 +113,8 @@ std::string to_markdown(const Report& report) {
                         device.name);
     for (const Row* row : rows) {
       const std::string worst = describe_worst(row->result);
-      const std::string repro = row->reproducer.empty() ? "" : "; reproducer: " + row->reproducer;
+      std::string repro = row->smallest.empty() ? "" : "; smallest that fails: " + row->smallest;
+      if (!row->reproducer.empty()) repro += "; reproducer: " + row->reproducer;
       text += fmt::format("| `{}` | {} | {}{}{}{} | {} |\n", row->name(), name_of(row->result.verdict),
                           cell(row->result.message), worst.empty() ? "" : "; ", cell(worst), cell(repro),
                           fmt::join(row->causes, ", "));

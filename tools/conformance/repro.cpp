@@ -237,6 +237,9 @@ class Writer {
                         device.driver_build.empty() ? "" : fmt::format(", build {}", device.driver_build),
                         describe_system(), fmt::join(device.capabilities, ", "));
     text += fmt::format("- computes: {}\n", kernel_.formula);
+    if (!material_.row.smallest.empty()) {
+      text += fmt::format("- sizes: {}, the smallest found at which it fails\n", material_.row.smallest);
+    }
     text += fmt::format("- dispatch: {} workgroups of {} invocations{}; {} runs\n", fmt::join(launch_.groups, "x"),
                         variant_.workgroup, api_.dispatch_note, material_.runs);
     text += fmt::format(

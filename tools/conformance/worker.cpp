@@ -46,12 +46,6 @@ void list(const Job& job) {
   }
 }
 
-const KernelCase& case_of(const std::vector<KernelCase>& cases, const Row& row) {
-  check(row.case_index < cases.size() && cases[row.case_index].name == row.case_name, "{} is not case {} of its kernel",
-        row.name(), row.case_index);
-  return cases[row.case_index];
-}
-
 CaseResult failure(const Error& error) {
   const bool lacks = error.code() == ErrorCode::kUnsupported;
   return {.verdict = lacks ? Verdict::kUnsupported : Verdict::kError, .message = error.what()};
@@ -70,8 +64,7 @@ CaseResult run_row(CaseRunner& runner, const Row& row, bool full) {
   const Probe* probe = find_probe(row.kernel);
   if (probe != nullptr && probe->run != nullptr) return run_program(*probe, runner.device_for(row.variant));
   const KernelSpec& kernel = find_kernel_or_probe(row.kernel);
-  const std::vector<KernelCase> cases = kernel.cases();
-  return runner.run(kernel, row.variant, case_of(cases, row), case_options(row, full));
+  return runner.run(kernel, row.variant, case_of(kernel, row), case_options(row, full));
 }
 
 // Runs the rows in turn; false if the device was lost.
@@ -103,9 +96,8 @@ void write_repro(const Job& job) {
   DeviceReport device = describe(opened.info());
   device.driver_build = vulkan::driver_build(device.id, job.device_options);
   const KernelSpec& kernel = find_kernel_or_probe(row.kernel);
-  const std::vector<KernelCase> cases = kernel.cases();
   const CaseOptions options = case_options(row, job.plan.full);
-  const PreparedCase prepared = runner.prepare(kernel, row.variant, case_of(cases, row), options);
+  const PreparedCase prepared = runner.prepare(kernel, row.variant, case_of(kernel, row), options);
   write_reproducer({.folder = job.folder,
                     .row = row,
                     .device = device,

@@ -48,8 +48,8 @@ void run(Flags flags) {
   if (!flags.run.walk.directory.empty() && !flags.run.repro_directory.empty()) {
     fail(ErrorCode::kUsage, "--repro writes cases of kernels run by themselves: leave --model out");
   }
-  if (!flags.run.walk.directory.empty() && flags.is_bisecting) {
-    fail(ErrorCode::kUsage, "--bisect runs kernels by themselves: leave --model out");
+  if (!flags.run.walk.directory.empty() && (flags.is_bisecting || flags.run.is_reducing)) {
+    fail(ErrorCode::kUsage, "--bisect and --reduce run kernels by themselves: leave --model out");
   }
   if (!flags.run.walk.directory.empty() && (flags.run.plan.kernel != "*" || !flags.update.empty())) {
     fail(ErrorCode::kUsage, "--model runs the kernels that the model needs: leave --kernel and --update-expected out");
@@ -84,11 +84,39 @@ void run(Flags flags) {
   std::exit(conformance::work(conformance::parse_job(text)));
 }
 
+// Which rows of which devices.
+void add_row_options(CLI::App& command, Flags& flags) {
+  command.add_option("-d,--device", flags.devices, "Devices as in `nibble devices`, separated by commas, or all")
+      ->delimiter(',')
+      ->type_name("NAME,...")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->capture_default_str();
+  command
+      .add_option("--kernel", flags.run.plan.kernel,
+                  "Only kernels, kernel__variants or probes that match this shell pattern")
+      ->type_name("GLOB")
+      ->capture_default_str();
+  auto* quick = command.add_flag("--quick", flags.is_quick, "At most five cases of each variant (the default)");
+  command.add_flag("--full", flags.run.plan.full, "All cases with three seeds, every case three times")
+      ->excludes(quick);
+  command.add_option("--seed", flags.run.plan.seed, "Of the cases' inputs")->type_name("S")->capture_default_str();
+  command
+      .add_option("--time-limit", flags.run.case_seconds,
+                  "Seconds after which a case hangs (default: 20, with --full 60; software drivers 5, simulators 30 "
+                  "times that)")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.1, 86400.0));
+}
+
 void add_report_options(CLI::App& command, Flags& flags) {
   const std::string group = "Report";
   command
+      .add_flag("--reduce", flags.run.is_reducing,
+                "Look for the smallest sizes at which the first failing case of each variant still fails")
+      ->group(group);
+  command
       .add_option("--repro", flags.run.repro_directory,
-                  "Write a program that shows it for the first failing case of each variant: DIR/kernel__variant/case")
+                  "Reduce those cases and write a program that shows each: DIR/kernel__variant/case")
       ->type_name("DIR")
       ->group(group);
   command.add_option("--json", flags.json, "Write every row to FILE")->type_name("FILE")->group(group);
@@ -112,22 +140,9 @@ void add_report_options(CLI::App& command, Flags& flags) {
 void add_conformance_command(CLI::App& program) {
   CLI::App* command = program.add_subcommand("conformance", "Find what a driver computes wrongly");
   auto flags = std::make_shared<Flags>();
-  command->add_option("-d,--device", flags->devices, "Devices as in `nibble devices`, separated by commas, or all")
-      ->delimiter(',')
-      ->type_name("NAME,...")
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->capture_default_str();
-  command
-      ->add_option("--kernel", flags->run.plan.kernel,
-                   "Only kernels, kernel__variants or probes that match this shell pattern")
-      ->type_name("GLOB")
-      ->capture_default_str();
-  auto* quick = command->add_flag("--quick", flags->is_quick, "At most five cases of each variant (the default)");
-  command->add_flag("--full", flags->run.plan.full, "All cases with three seeds, every case three times")
-      ->excludes(quick);
+  add_row_options(*command, *flags);
   command->add_flag("--bisect", flags->is_bisecting,
                     "Run what fails again with abilities taken away: the smallest --disable that makes it vanish");
-  command->add_option("--seed", flags->run.plan.seed, "Of the cases' inputs")->type_name("S")->capture_default_str();
   command
       ->add_option("--model", flags->run.walk.directory,
                    "Instead: run the model in DIR, every kernel beside its reference, and name the first that departs")
@@ -139,12 +154,6 @@ void add_conformance_command(CLI::App& program) {
       ->type_name("N")
       ->check(CLI::Range(2u, 65536u))
       ->capture_default_str();
-  command
-      ->add_option("--time-limit", flags->run.case_seconds,
-                   "Seconds after which a case hangs (default: 20, with --full 60; software drivers 5, simulators 30 "
-                   "times that)")
-      ->type_name("SECONDS")
-      ->check(CLI::Range(0.1, 86400.0));
   add_report_options(*command, *flags);
   add_device_flags(*command, flags->device, /*with_name=*/false);
   command->footer(
@@ -153,7 +162,7 @@ void add_conformance_command(CLI::App& program) {
       "  nibble conformance --html report.html\n"
       "  nibble conformance -d vulkan:0 --full --kernel 'gemm_*'\n"
       "  nibble conformance -d vulkan:0 --disable subgroups\n"
-      "  nibble conformance -d vulkan:0 --kernel 'gemm_*' --repro bugs\n"
+      "  nibble conformance -d vulkan:0 --kernel 'gemm_*' --repro bugs   # or --reduce: only how small it still fails\n"
       "  nibble conformance -d vulkan:0 --model DIR            # the text is garbage: which kernel is it?");
   command->callback([flags] { run(*flags); });
   program.add_subcommand("conformance-worker", "")->group("")->callback(work);

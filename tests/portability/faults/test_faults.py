@@ -145,6 +145,15 @@ def test_reproducer_shows_the_fault_without_nibble(tmp_path, fault, kernel, opti
         assert result.stdout.splitlines()[-1].startswith(word)
 
 
+@pytest.mark.parametrize("fault, kernel, smallest", [
+    ("buffer_clamped_early", "gemm_bf16_f32__gemv", "rows=1,cols=32"),
+    ("buffer_clamped_early", "moe_up_fp4_f32__texels", "rows=1,cols=32,k=2"),
+])
+def test_reduce_finds_how_small_it_still_fails(tmp_path, fault, kernel, smallest):
+    bad, _ = conformance(tmp_path, fault, kernel, ["--reduce"])
+    assert [row["smallest"] for row in bad if "smallest" in row] == [smallest]
+
+
 def test_probe_of_several_dispatches_says_that_it_has_no_reproducer(tmp_path):
     bad, _ = conformance(tmp_path, "barrier_lost", "probe_dispatch_chain", ["--repro", str(tmp_path / "repro")])
     assert [row["reproducer"].split(":")[0] for row in bad] == ["none"]
