@@ -5,6 +5,7 @@ import pathlib
 import shutil
 import struct
 import subprocess
+import sys
 
 import pytest
 
@@ -174,3 +175,10 @@ def test_model_wants_a_checkpoint(tmp_path):
     expect_error(run("conformance", "-d", "cpu", "--model", GOLDEN / "tiny-1-swa-csa", "--kernel", "gemm*"), "--model")
     expect_error(run("conformance", "-d", "cpu", "--model", GOLDEN / "tiny-1-swa-csa", "--model-tokens", "60000"),
                  "--model-tokens", "60000")
+
+
+def test_readme_has_the_table_of_drivers():
+    root = pathlib.Path(__file__).resolve().parents[2]
+    table = subprocess.run([sys.executable, root / "tests/portability/driver_table.py"],
+                           capture_output=True, text=True, check=True).stdout
+    assert table.count("\n") > 4 and table in (root / "README.md").read_text()
