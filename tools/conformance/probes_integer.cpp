@@ -187,6 +187,51 @@ Probe compare() {
           .relied_on_by = {"*"}};
 }
 
+// The largest products of either sign among them.
+std::vector<KernelCase> dot_cases() {
+  return {{"bytes", [](Rng& rng) {
+             std::vector<uint32_t> a = random_words(rng, kCount);
+             std::vector<uint32_t> b = random_words(rng, kCount);
+             constexpr uint32_t kExtremes[] = {0x80808080u, 0x7f7f7f7fu, 0xffffffffu, 0x807f807fu};
+             for (uint32_t i = 0; i < 16; ++i) {
+               a[i] = kExtremes[i / 4];
+               b[i] = kExtremes[i % 4];
+             }
+             return element_case(kCount, {a, b}, {2 * kCount});
+           }}};
+}
+
+std::vector<Expected> dot_reference(const CaseData& data) {
+  const auto a = words_in(data, 0);
+  const auto b = words_in(data, 1);
+  Expected y{.binding = 2};
+  for (size_t i = 0; i < a.size(); ++i) {
+    int64_t sum = 0;
+    for (uint32_t k = 0; k < 4; ++k) {
+      sum += int64_t{static_cast<int8_t>(a[i] >> (8 * k))} * static_cast<int8_t>(b[i] >> (8 * k));
+    }
+    y.words.push_back(static_cast<uint32_t>(sum));
+    y.words.push_back(static_cast<uint32_t>(sum + 0x7ffffff0));
+  }
+  return {y};
+}
+
+Probe int8_dot() {
+  KernelSpec spec = per_element({.name = "probe_int8_dot",
+                                 .text = "probes/int8_dot.kernel",
+                                 .formula = "y = sum of the products of the signed bytes of a and b, twice",
+                                 .bindings = {input("a", kU32), input("b", kU32), output("y", kU32)},
+                                 .cases = dot_cases,
+                                 .reference = dot_reference});
+  spec.variants.front().name = "int8_dot";
+  spec.variants.front().requires_ = {Capability::kInt8Dot};
+  spec.variants.front().dialect = Dialect::kGlsl;
+  return {.spec = std::move(spec),
+          .fact = "OpSDot of four signed bytes is exact, and what is added to it wraps",
+          .symptom = "scores of the indexer and experts with fast numerics are wrong",
+          .relied_on_by = {"*int8*"}};
+}
+
 Probe to_float() {
   return {.spec = per_element({.name = "probe_u32_to_f32",
                                .text = "probes/u32_to_f32.kernel",
@@ -214,6 +259,8 @@ Probe from_float() {
 
 }  // namespace
 
-std::vector<Probe> integer_probes() { return {shifts(), fields(), arithmetic(), compare(), to_float(), from_float()}; }
+std::vector<Probe> integer_probes() {
+  return {shifts(), fields(), arithmetic(), compare(), int8_dot(), to_float(), from_float()};
+}
 
 }  // namespace nibble::conformance
