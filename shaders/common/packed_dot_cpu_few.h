@@ -180,8 +180,8 @@ inline const std::byte* codes_ahead(const WeightBlock& block, size_t row_bytes, 
   return block.next == nullptr || at < all ? block.codes + at : block.next + (at - all);
 }
 
-// The lines for chunk `chunk` of R rows, in the order in which they lie in memory, not in that of the rows: beside it, row
-// by row took 4 to 6 % longer for cold FP4 on a Zen 5, and rows longer than kAhead / R were fetched as they were used.
+// The lines for chunk `chunk` of R rows, in the order in which they lie in memory, not in that of the rows: row by row
+// took 4 to 6 % longer for cold FP4 on a Zen 5, and rows longer than kAhead / R were fetched as they were used.
 template <uint32_t R>
 void fetch_ahead(const std::byte* ahead, uint32_t chunk) {
 #pragma GCC unroll 8
