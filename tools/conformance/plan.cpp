@@ -90,9 +90,11 @@ void add_rows(std::vector<Row>& rows, const DeviceInfo& info, const KernelSpec& 
   }
 }
 
-std::vector<const KernelSpec*> all_kernels() {
+std::vector<const KernelSpec*> all_kernels(bool full) {
   std::vector<const KernelSpec*> all;
-  for (const Probe& probe : probes()) all.push_back(&probe.spec);
+  for (const Probe& probe : probes()) {
+    if (full || !probe.takes_much_memory) all.push_back(&probe.spec);
+  }
   for (const KernelSpec* kernel : kernel_table()) all.push_back(kernel);
   return all;
 }
@@ -105,7 +107,7 @@ const KernelSpec& find_kernel_or_probe(std::string_view name) {
 }
 
 void require_match(const std::string& pattern) {
-  for (const KernelSpec* kernel : all_kernels()) {
+  for (const KernelSpec* kernel : all_kernels(/*full=*/true)) {
     for (const Variant& variant : kernel->variants) {
       if (fits(pattern, *kernel, variant.name)) return;
     }
@@ -118,7 +120,7 @@ void require_match(const std::string& pattern) {
 
 std::vector<Row> plan_rows(const DeviceInfo& info, const PlanOptions& options) {
   std::vector<Row> rows;
-  for (const KernelSpec* kernel : all_kernels()) add_rows(rows, info, *kernel, options);
+  for (const KernelSpec* kernel : all_kernels(options.full)) add_rows(rows, info, *kernel, options);
   return rows;
 }
 

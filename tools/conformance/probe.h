@@ -21,6 +21,7 @@ struct Probe {
   // Set where one dispatch does not show the fact: runs in place of the spec's only case, which just gives the row its
   // name, and says what is wrong. `spec` has the kernel that it dispatches.
   std::optional<std::string> (*run)(Device& device, const KernelSpec& spec) = nullptr;
+  bool takes_much_memory = false;  // with --full only
 };
 
 // In the order in which a report lists them. The processor has no driver to probe: devices of other backends only.

@@ -17,6 +17,7 @@ std::vector<Probe> workgroup_probes();  // workgroup memory, barriers, indices, 
 std::vector<Probe> binding_probes();    // how memory, params and step words reach a kernel
 std::vector<Probe> subgroup_probes();
 std::vector<Probe> program_probes();  // several dispatches, replays, transfers
+std::vector<Probe> large_probes();    // buffers of gigabytes
 
 // ---- kernels with an invocation per element -----------------------------------------------------------------------
 
