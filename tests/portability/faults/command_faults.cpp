@@ -85,6 +85,12 @@ class DescriptorOffsetCoarse final : public Fault {
   void edit_descriptor(VkDescriptorBufferInfo& info) override { info.offset = info.offset / 256 * 256; }
 };
 
+// As where an offset goes through a signed 32-bit number of bytes, at half of that: no buffer here has 2 GiB to spare.
+class DescriptorOffsetWraps final : public Fault {
+ public:
+  void edit_descriptor(VkDescriptorBufferInfo& info) override { info.offset %= VkDeviceSize{1} << 30; }
+};
+
 // Ranges are announced to be 128 MiB and end at 64 KiB.
 class RangeLimitLies final : public Fault {
  public:
@@ -238,6 +244,7 @@ constexpr Named kFaults[] = {
     {"push_stale", make<PushStale>},
     {"push_truncated", make<PushTruncated>},
     {"descriptor_offset_coarse", make<DescriptorOffsetCoarse>},
+    {"descriptor_offset_wraps", make<DescriptorOffsetWraps>},
     {"range_limit_lies", make<RangeLimitLies>},
     {"texel_offset_ignored", make<TexelOffsetIgnored>},
     {"copy_loses_tail", make<CopyLosesTail>},

@@ -294,6 +294,7 @@ const std::vector<Named>& spirv_faults() {
       {"max_is_min", max_is_min},
       {"division_by_float", division_by_float},
       {"conversion_signed", rename(kOpConvertUToF, kOpConvertSToF)},
+      {"dot_is_unsigned", rename(kOpSDot, kOpUDot)},
       {"truncation_rounds", truncation_rounds},
       {"workgroup_size_stale", workgroup_size_stale},
       {"atomic_is_not_atomic", atomic_is_not_atomic},

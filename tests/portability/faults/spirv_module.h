@@ -51,6 +51,8 @@ enum Op : uint16_t {
   kOpAtomicIAdd = 234,
   kOpGroupNonUniformFAdd = 350,
   kOpGroupNonUniformFMax = 358,
+  kOpSDot = 4450,
+  kOpUDot = 4451,
 };
 
 // GLSL.std.450
