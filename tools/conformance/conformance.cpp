@@ -12,6 +12,7 @@
 
 #include "runtime/base/error.h"
 #include "tools/conformance/child.h"
+#include "tools/conformance/driver_label.h"
 #include "tools/conformance/job.h"
 #include "tools/conformance/reduce.h"
 #include "tools/conformance/repro.h"
@@ -112,7 +113,7 @@ bool is_software(const DeviceReport& device) { return device.type == name_of(Dev
 // How long a case may take. Drivers on the host's processor share it with whatever else runs there.
 milliseconds limit_of(const DeviceReport& device, const RunOptions& options) {
   if (options.case_seconds > 0) return milliseconds(static_cast<int64_t>(options.case_seconds * 1000));
-  const int64_t scale = device.label == "oclgrind" ? 30 : is_software(device) ? 5 : 1;
+  const int64_t scale = device.label == kSimulatorLabel ? 30 : is_software(device) ? 5 : 1;
   return milliseconds(scale * (options.plan.full ? 60'000 : 20'000));
 }
 

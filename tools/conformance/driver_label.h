@@ -11,4 +11,7 @@ namespace nibble::conformance {
 // and _ ("nvidia", "radv_mesa").
 std::string driver_label(const DeviceInfo& info);
 
+// The label of Oclgrind, which simulates a device.
+inline constexpr std::string_view kSimulatorLabel = "oclgrind";
+
 }  // namespace nibble::conformance
