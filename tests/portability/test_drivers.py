@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 
 import pytest
@@ -21,6 +22,21 @@ def missing(driver):
     if os.environ.get("NIBBLE_REQUIRE_DRIVERS"):
         pytest.fail(message)
     pytest.skip(message)
+
+
+def test_oclgrind_sees_no_race_and_nothing_uninitialised(tmp_path):
+    """A simulator: small cases of the texts that every device can run."""
+    if not shutil.which("oclgrind"):
+        missing("oclgrind")
+    report, log = tmp_path / "report.json", tmp_path / "oclgrind.log"
+    env = dict(os.environ, OCL_ICD_VENDORS=os.environ["NIBBLE_OCLGRIND_VENDORS"], OCLGRIND_DATA_RACES="1",
+               OCLGRIND_UNINITIALIZED="1", OCLGRIND_LOG=str(log))
+    result = subprocess.run([PROGRAM, "conformance", "-d", "opencl:0", "--kernel", "*__portable", "--json", report],
+                            env=env, capture_output=True, text=True, timeout=1500)
+    assert result.returncode == 0, result.stdout + result.stderr
+    device, = json.loads(report.read_text())["devices"]
+    assert device["label"] == "oclgrind" and device["totals"]["pass"] > 70
+    assert not log.exists() or log.read_text().strip() == ""
 
 
 @pytest.mark.parametrize("driver", DRIVERS)

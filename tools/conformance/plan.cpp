@@ -106,10 +106,10 @@ void add_rows(std::vector<Row>& rows, const DeviceInfo& info, const KernelSpec& 
   }
 }
 
-std::vector<const KernelSpec*> all_kernels(bool full) {
+std::vector<const KernelSpec*> all_kernels(const std::function<bool(const Probe&)>& wants) {
   std::vector<const KernelSpec*> all;
   for (const Probe& probe : probes()) {
-    if (full || !probe.takes_much_memory) all.push_back(&probe.spec);
+    if (wants(probe)) all.push_back(&probe.spec);
   }
   for (const KernelSpec* kernel : kernel_table()) all.push_back(kernel);
   return all;
@@ -123,7 +123,7 @@ const KernelSpec& find_kernel_or_probe(std::string_view name) {
 }
 
 void require_match(const std::string& pattern) {
-  for (const KernelSpec* kernel : all_kernels(/*full=*/true)) {
+  for (const KernelSpec* kernel : all_kernels([](const Probe&) { return true; })) {
     for (const Variant& variant : kernel->variants) {
       if (fits(pattern, *kernel, variant.name)) return;
     }
@@ -136,7 +136,13 @@ void require_match(const std::string& pattern) {
 
 std::vector<Row> plan_rows(const DeviceInfo& info, const PlanOptions& options) {
   std::vector<Row> rows;
-  for (const KernelSpec* kernel : all_kernels(options.full)) add_rows(rows, info, *kernel, options);
+  const bool is_simulator = driver_label(info) == kSimulatorLabel;
+  const auto wants = [&](const Probe& probe) {
+    // Whole programs take a simulator minutes.
+    if (is_simulator && probe.run != nullptr) return false;
+    return options.full || !probe.takes_much_memory;
+  };
+  for (const KernelSpec* kernel : all_kernels(wants)) add_rows(rows, info, *kernel, options);
   return rows;
 }
 
