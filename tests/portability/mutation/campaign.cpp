@@ -1,0 +1,256 @@
+#include "tests/portability/mutation/campaign.h"
+
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <numeric>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "runtime/base/error.h"
+#include "runtime/base/rng.h"
+#include "tests/portability/mutation/equivalence.h"
+#include "tests/portability/mutation/sample.h"
+
+namespace nibble::mutation {
+namespace {
+
+// Drivers compile mutants of one text in about the same time; a loop that a mutant makes longer is a hang soon enough.
+double limit_for(double baseline_seconds) { return 4 + 6 * baseline_seconds; }
+
+class VariantRun {
+ public:
+  VariantRun(const CampaignOptions& options, Subject quick, Subject full)
+      : options_(options), quick_(std::move(quick)), full_(std::move(full)) {}
+
+  std::vector<Mutant> run(uint32_t position) {
+    const Baseline baseline = run_baseline(quick_, options_.subjects);
+    if (baseline.modules.empty()) return {};
+    quick_.limit_seconds = limit_for(baseline.seconds);
+    original_ = baseline.modules.front();
+    canonical_ = canonical_form(original_);
+    std::vector<Mutant> mutants;
+    const faults::Module module(original_);
+    Sample sample(mutations_of(module), options_.containing, options_.seed, position);
+    for (const bool is_apart : {false, true}) {
+      uint32_t left = is_apart ? options_.apart_per_variant : options_.per_variant;
+      while (left > 0) {
+        const std::optional<Mutation> mutation = sample.next(is_apart);
+        if (!mutation) break;
+        Mutant mutant = try_one(*mutation);
+        // What cannot be a mutant takes nobody's place: the next of its kind is tried.
+        if (mutant.fate == Fate::kInvalid) sample.repeat_kind();
+        if (mutant.fate != Fate::kInvalid) --left;
+        mutants.push_back(std::move(mutant));
+      }
+    }
+    return mutants;
+  }
+
+ private:
+  Mutant try_one(const Mutation& mutation) {
+    Mutant mutant{.variant = quick_.name,
+                  .kind = mutation.kind,
+                  .what = mutation.what,
+                  .is_apart = mutation.is_apart,
+                  .outcome = {}};
+    faults::Module module(original_);
+    apply(module, mutation);
+    const Words words = module.words();
+    if (!is_valid(words)) return mutant;
+    mutant.fate = Fate::kEquivalent;
+    if (canonical_form(words) == canonical_) return mutant;
+    mutant.outcome = run_mutant(quick_, mutation, options_.subjects);
+    mutant.fate = mutant.outcome.is_killed ? Fate::kKilled : Fate::kSurvived;
+    if (mutant.outcome.is_killed || !options_.try_full) return mutant;
+    SubjectOptions all = options_.subjects;
+    all.full = true;
+    if (full_.limit_seconds == 0) full_.limit_seconds = limit_for(run_baseline(full_, all).seconds);
+    mutant.outcome = run_mutant(full_, mutation, all);
+    mutant.by_full = mutant.outcome.is_killed;
+    if (mutant.by_full) mutant.fate = Fate::kKilled;
+    return mutant;
+  }
+
+  const CampaignOptions& options_;
+  Subject quick_;
+  Subject full_;
+  Words original_;
+  Words canonical_;
+};
+
+std::string file_of(const CampaignOptions& options, uint32_t worker) {
+  return fmt::format("{}/worker-{}.json", options.subjects.cache_dir, worker);
+}
+
+// One worker: takes the next variant until there is none left, and writes what it found to its file.
+void work(const CampaignOptions& options, const std::vector<Subject>& quick, const std::vector<Subject>& full,
+          std::atomic<uint32_t>& next, uint32_t worker) {
+  std::vector<Mutant> mutants;
+  for (uint32_t i = next++; i < quick.size(); i = next++) {
+    std::vector<Mutant> some = VariantRun(options, quick[i], full.empty() ? Subject{} : full[i]).run(i);
+    fmt::print(stderr, "{}: {} mutants\n", quick[i].name, some.size());
+    mutants.insert(mutants.end(), std::make_move_iterator(some.begin()), std::make_move_iterator(some.end()));
+  }
+  std::ofstream(file_of(options, worker)) << to_json(mutants).at("mutants").dump();
+}
+
+// Fewer variants, evenly.
+std::vector<Subject> thinned(std::vector<Subject> subjects, size_t most) {
+  if (subjects.size() <= most) return subjects;
+  std::vector<Subject> result;
+  for (size_t i = 0; i < most; ++i) result.push_back(std::move(subjects[i * subjects.size() / most]));
+  return result;
+}
+
+Mutant parse_mutant(const nlohmann::ordered_json& json);
+
+}  // namespace
+
+std::vector<Mutant> run_campaign(const CampaignOptions& options) {
+  std::filesystem::create_directories(options.subjects.cache_dir);
+  std::vector<Subject> quick = list_subjects(options.subjects);
+  std::vector<Subject> full;
+  if (options.try_full) {
+    SubjectOptions all = options.subjects;
+    all.full = true;
+    full = list_subjects(all);
+  }
+  if (options.total > 0) {
+    const size_t most = std::max<size_t>(1, options.total / (options.per_variant + options.apart_per_variant));
+    quick = thinned(std::move(quick), most);
+    full = thinned(std::move(full), most);
+  }
+  void* shared =
+      ::mmap(nullptr, sizeof(std::atomic<uint32_t>), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (shared == MAP_FAILED) fail(ErrorCode::kIo, "no shared memory for the workers");
+  auto* next = new (shared) std::atomic<uint32_t>(0);
+  std::vector<pid_t> workers;
+  for (uint32_t worker = 0; worker < options.jobs; ++worker) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      int code = 0;
+      try {
+        work(options, quick, full, *next, worker);
+      } catch (const Error& error) {
+        fmt::print(stderr, "spirv_mutants: {}\n", error.what());
+        code = 1;
+      }
+      ::_exit(code);
+    }
+    workers.push_back(child);
+  }
+  bool is_complete = true;
+  for (const pid_t worker : workers) {
+    int status = 0;
+    while (::waitpid(worker, &status, 0) < 0 && errno == EINTR) {
+    }
+    is_complete &= status == 0;
+  }
+  ::munmap(shared, sizeof(std::atomic<uint32_t>));
+  if (!is_complete) fail(ErrorCode::kInternal, "a worker did not finish");
+  std::vector<Mutant> mutants;
+  for (uint32_t worker = 0; worker < options.jobs; ++worker) {
+    std::ifstream file(file_of(options, worker));
+    for (const auto& json : nlohmann::ordered_json::parse(file)) mutants.push_back(parse_mutant(json));
+  }
+  std::ranges::stable_sort(mutants, {}, &Mutant::variant);
+  return mutants;
+}
+
+namespace {
+
+constexpr const char* kFates[] = {"invalid", "equivalent", "killed", "survived"};
+
+Mutant parse_mutant(const nlohmann::ordered_json& json) {
+  const std::string fate = json.at("fate");
+  const auto known = std::ranges::find(kFates, fate);
+  return {.variant = json.at("variant"),
+          .kind = json.at("kind"),
+          .what = json.at("what"),
+          .is_apart = json.at("apart"),
+          .fate = static_cast<Fate>(known - std::begin(kFates)),
+          .by_full = json.at("by_full"),
+          .outcome = {.is_killed = fate == "killed",
+                      .verdict = json.at("verdict"),
+                      .row = json.at("row"),
+                      .message = json.at("message")}};
+}
+
+struct Counts {
+  size_t mutants = 0, invalid = 0, equivalent = 0, killed = 0, by_full = 0, survived = 0;
+
+  void add(const Mutant& mutant) {
+    ++mutants;
+    invalid += mutant.fate == Fate::kInvalid;
+    equivalent += mutant.fate == Fate::kEquivalent;
+    killed += mutant.fate == Fate::kKilled;
+    by_full += mutant.by_full;
+    survived += mutant.fate == Fate::kSurvived;
+  }
+  double percent() const {
+    return killed + survived == 0 ? 100 : 100.0 * static_cast<double>(killed) / static_cast<double>(killed + survived);
+  }
+  std::string line(std::string_view name) const {
+    return fmt::format("{:<22} {:>7} {:>7} {:>10} {:>6} {:>9} {:>8} {:>6.1f} %\n", name, mutants, invalid, equivalent,
+                       killed, by_full, survived, percent());
+  }
+};
+
+}  // namespace
+
+double killed_percent(const std::vector<Mutant>& mutants) {
+  Counts counts;
+  for (const Mutant& mutant : mutants) {
+    if (!mutant.is_apart) counts.add(mutant);
+  }
+  return counts.percent();
+}
+
+nlohmann::ordered_json to_json(const std::vector<Mutant>& mutants) {
+  auto list = nlohmann::ordered_json::array();
+  for (const Mutant& mutant : mutants) {
+    list.push_back({{"variant", mutant.variant},
+                    {"kind", mutant.kind},
+                    {"what", mutant.what},
+                    {"apart", mutant.is_apart},
+                    {"fate", kFates[static_cast<size_t>(mutant.fate)]},
+                    {"by_full", mutant.by_full},
+                    {"verdict", mutant.outcome.verdict},
+                    {"row", mutant.outcome.row},
+                    {"message", mutant.outcome.message}});
+  }
+  return {{"killed_percent", killed_percent(mutants)}, {"mutants", list}};
+}
+
+std::string to_text(const std::vector<Mutant>& mutants) {
+  std::string text = fmt::format("{:<22} {:>7} {:>7} {:>10} {:>6} {:>9} {:>8} {:>8}\n", "kind", "mutants", "invalid",
+                                 "equivalent", "killed", "full only", "survived", "killed");
+  for (const bool is_apart : {false, true}) {
+    std::map<std::string, Counts> by_kind;
+    Counts all;
+    for (const Mutant& mutant : mutants) {
+      if (mutant.is_apart != is_apart) continue;
+      by_kind[mutant.kind].add(mutant);
+      all.add(mutant);
+    }
+    for (const auto& [kind, counts] : by_kind) text += counts.line(kind);
+    text += all.line(is_apart ? "all of these, apart" : "all");
+  }
+  for (const Mutant& mutant : mutants) {
+    if (mutant.fate != Fate::kSurvived) continue;
+    text += fmt::format("survived{}: {}: {}: {}\n", mutant.is_apart ? " (apart)" : "", mutant.variant, mutant.kind,
+                        mutant.what);
+  }
+  return text;
+}
+
+}  // namespace nibble::mutation
