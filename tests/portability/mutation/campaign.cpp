@@ -182,7 +182,8 @@ Mutant parse_mutant(const nlohmann::ordered_json& json) {
           .outcome = {.is_killed = fate == "killed",
                       .verdict = json.at("verdict"),
                       .row = json.at("row"),
-                      .message = json.at("message")}};
+                      .message = json.at("message"),
+                      .seconds = json.at("seconds")}};
 }
 
 struct Counts {
@@ -226,7 +227,8 @@ nlohmann::ordered_json to_json(const std::vector<Mutant>& mutants) {
                     {"by_full", mutant.by_full},
                     {"verdict", mutant.outcome.verdict},
                     {"row", mutant.outcome.row},
-                    {"message", mutant.outcome.message}});
+                    {"message", mutant.outcome.message},
+                    {"seconds", mutant.outcome.seconds}});
   }
   return {{"killed_percent", killed_percent(mutants)}, {"mutants", list}};
 }

@@ -64,10 +64,10 @@ bool is_semantics(uint16_t op, size_t operand) {
   return operand >= begin && operand < end;
 }
 
-// A wrong value for a constant: integers are one off, floats twice what they were. The last places of a float are what
-// tolerances are for.
+// A wrong value for a constant: floats are twice what they were, integers one off. Large ones, which are masks and the
+// bits of floats, lose their highest bit instead: the last places of a float are what tolerances are for.
 uint32_t wrong_value(uint32_t value, bool is_float) {
-  if (!is_float) return value + 1;
+  if (!is_float) return value <= 0xffff ? value + 1 : value & ~std::bit_floor(value);
   const auto number = std::bit_cast<float>(value);
   if (number == 0 || !std::isfinite(number)) return std::bit_cast<uint32_t>(1.0f);
   return std::bit_cast<uint32_t>(number * 2);

@@ -156,9 +156,11 @@ Outcome run_mutant(const Subject& subject, const Mutation& mutation, const Subje
         return conformance::dump(to_json(run_rows(subject, options)));
       },
       subject.limit_seconds);
-  if (ran.ending == Ending::kReturned) return parse_outcome(ran.text);
-  const bool is_hang = ran.ending == Ending::kTimeout;
-  return {.is_killed = true, .verdict = is_hang ? "hang" : "crash", .row = "", .message = ran.text};
+  Outcome outcome{
+      .is_killed = true, .verdict = ran.ending == Ending::kTimeout ? "hang" : "crash", .row = "", .message = ran.text};
+  if (ran.ending == Ending::kReturned) outcome = parse_outcome(ran.text);
+  outcome.seconds = ran.seconds;
+  return outcome;
 }
 
 }  // namespace nibble::mutation

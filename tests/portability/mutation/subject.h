@@ -42,6 +42,7 @@ struct Outcome {
   std::string verdict;  // "fail", "crash", …; empty if it survives
   std::string row;      // the case that found it
   std::string message;
+  double seconds = 0;
 };
 Outcome run_mutant(const Subject& subject, const Mutation& mutation, const SubjectOptions& options);
 
