@@ -1,12 +1,14 @@
 #include "tests/portability/mutation/campaign.h"
 
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -26,10 +28,15 @@ namespace {
 // Drivers compile mutants of one text in about the same time; a loop that a mutant makes longer is a hang soon enough.
 double limit_for(double baseline_seconds) { return 4 + 6 * baseline_seconds; }
 
+void save(const std::string& file, const Words& words) {
+  const auto bytes = static_cast<std::streamsize>(words.size() * sizeof words[0]);
+  std::ofstream(file, std::ios::binary).write(reinterpret_cast<const char*>(words.data()), bytes);
+}
+
 class VariantRun {
  public:
-  VariantRun(const CampaignOptions& options, Subject quick, Subject full)
-      : options_(options), quick_(std::move(quick)), full_(std::move(full)) {}
+  VariantRun(const CampaignOptions& options, Subject quick, Subject all)
+      : options_(options), quick_(std::move(quick)), all_(std::move(all)) {}
 
   std::vector<Mutant> run(uint32_t position) {
     const Baseline baseline = run_baseline(quick_, options_.subjects);
@@ -49,6 +56,7 @@ class VariantRun {
         // What cannot be a mutant takes nobody's place: the next of its kind is tried.
         if (mutant.fate == Fate::kInvalid) sample.repeat_kind();
         if (mutant.fate != Fate::kInvalid) --left;
+        if (mutant.fate == Fate::kSurvived) save_survivor(*mutation);
         mutants.push_back(std::move(mutant));
       }
     }
@@ -70,19 +78,28 @@ class VariantRun {
     if (canonical_form(words) == canonical_) return mutant;
     mutant.outcome = run_mutant(quick_, mutation, options_.subjects);
     mutant.fate = mutant.outcome.is_killed ? Fate::kKilled : Fate::kSurvived;
-    if (mutant.outcome.is_killed || !options_.try_full) return mutant;
+    if (mutant.outcome.is_killed || !options_.try_all) return mutant;
     SubjectOptions all = options_.subjects;
-    all.full = true;
-    if (full_.limit_seconds == 0) full_.limit_seconds = limit_for(run_baseline(full_, all).seconds);
-    mutant.outcome = run_mutant(full_, mutation, all);
-    mutant.by_full = mutant.outcome.is_killed;
-    if (mutant.by_full) mutant.fate = Fate::kKilled;
+    all.all_cases = true;
+    if (all_.limit_seconds == 0) all_.limit_seconds = limit_for(run_baseline(all_, all).seconds);
+    mutant.outcome = run_mutant(all_, mutation, all);
+    mutant.by_others = mutant.outcome.is_killed;
+    if (mutant.by_others) mutant.fate = Fate::kKilled;
     return mutant;
+  }
+
+  void save_survivor(const Mutation& mutation) const {
+    if (options_.save_directory.empty()) return;
+    const std::string stem = fmt::format("{}/{}", options_.save_directory, quick_.name);
+    faults::Module module(original_);
+    apply(module, mutation);
+    save(stem + ".spv", original_);
+    save(fmt::format("{} {}.spv", stem, mutation.what), module.words());
   }
 
   const CampaignOptions& options_;
   Subject quick_;
-  Subject full_;
+  Subject all_;
   Words original_;
   Words canonical_;
 };
@@ -92,12 +109,15 @@ std::string file_of(const CampaignOptions& options, uint32_t worker) {
 }
 
 // One worker: takes the next variant until there is none left, and writes what it found to its file.
-void work(const CampaignOptions& options, const std::vector<Subject>& quick, const std::vector<Subject>& full,
+void work(const CampaignOptions& options, const std::vector<Subject>& quick, const std::vector<Subject>& every,
           std::atomic<uint32_t>& next, uint32_t worker) {
   std::vector<Mutant> mutants;
   for (uint32_t i = next++; i < quick.size(); i = next++) {
-    std::vector<Mutant> some = VariantRun(options, quick[i], full.empty() ? Subject{} : full[i]).run(i);
+    std::vector<Mutant> some = VariantRun(options, quick[i], every.empty() ? Subject{} : every[i]).run(i);
     fmt::print(stderr, "{}: {} mutants\n", quick[i].name, some.size());
+    for (const Mutant& mutant : some) {
+      if (mutant.fate == Fate::kSurvived) fmt::print(stderr, "  survived: {}: {}\n", mutant.kind, mutant.what);
+    }
     mutants.insert(mutants.end(), std::make_move_iterator(some.begin()), std::make_move_iterator(some.end()));
   }
   std::ofstream(file_of(options, worker)) << to_json(mutants).at("mutants").dump();
@@ -117,17 +137,18 @@ Mutant parse_mutant(const nlohmann::ordered_json& json);
 
 std::vector<Mutant> run_campaign(const CampaignOptions& options) {
   std::filesystem::create_directories(options.subjects.cache_dir);
+  if (!options.save_directory.empty()) std::filesystem::create_directories(options.save_directory);
   std::vector<Subject> quick = list_subjects(options.subjects);
-  std::vector<Subject> full;
-  if (options.try_full) {
+  std::vector<Subject> every;
+  if (options.try_all) {
     SubjectOptions all = options.subjects;
-    all.full = true;
-    full = list_subjects(all);
+    all.all_cases = true;
+    every = list_subjects(all);
   }
   if (options.total > 0) {
     const size_t most = std::max<size_t>(1, options.total / (options.per_variant + options.apart_per_variant));
     quick = thinned(std::move(quick), most);
-    full = thinned(std::move(full), most);
+    every = thinned(std::move(every), most);
   }
   void* shared =
       ::mmap(nullptr, sizeof(std::atomic<uint32_t>), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -137,9 +158,10 @@ std::vector<Mutant> run_campaign(const CampaignOptions& options) {
   for (uint32_t worker = 0; worker < options.jobs; ++worker) {
     const pid_t child = ::fork();
     if (child == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
       int code = 0;
       try {
-        work(options, quick, full, *next, worker);
+        work(options, quick, every, *next, worker);
       } catch (const Error& error) {
         fmt::print(stderr, "spirv_mutants: {}\n", error.what());
         code = 1;
@@ -178,7 +200,7 @@ Mutant parse_mutant(const nlohmann::ordered_json& json) {
           .what = json.at("what"),
           .is_apart = json.at("apart"),
           .fate = static_cast<Fate>(known - std::begin(kFates)),
-          .by_full = json.at("by_full"),
+          .by_others = json.at("by_others"),
           .outcome = {.is_killed = fate == "killed",
                       .verdict = json.at("verdict"),
                       .row = json.at("row"),
@@ -187,14 +209,14 @@ Mutant parse_mutant(const nlohmann::ordered_json& json) {
 }
 
 struct Counts {
-  size_t mutants = 0, invalid = 0, equivalent = 0, killed = 0, by_full = 0, survived = 0;
+  size_t mutants = 0, invalid = 0, equivalent = 0, killed = 0, by_others = 0, survived = 0;
 
   void add(const Mutant& mutant) {
     ++mutants;
     invalid += mutant.fate == Fate::kInvalid;
     equivalent += mutant.fate == Fate::kEquivalent;
     killed += mutant.fate == Fate::kKilled;
-    by_full += mutant.by_full;
+    by_others += mutant.by_others;
     survived += mutant.fate == Fate::kSurvived;
   }
   double percent() const {
@@ -202,7 +224,7 @@ struct Counts {
   }
   std::string line(std::string_view name) const {
     return fmt::format("{:<22} {:>7} {:>7} {:>10} {:>6} {:>9} {:>8} {:>6.1f} %\n", name, mutants, invalid, equivalent,
-                       killed, by_full, survived, percent());
+                       killed, by_others, survived, percent());
   }
 };
 
@@ -224,7 +246,7 @@ nlohmann::ordered_json to_json(const std::vector<Mutant>& mutants) {
                     {"what", mutant.what},
                     {"apart", mutant.is_apart},
                     {"fate", kFates[static_cast<size_t>(mutant.fate)]},
-                    {"by_full", mutant.by_full},
+                    {"by_others", mutant.by_others},
                     {"verdict", mutant.outcome.verdict},
                     {"row", mutant.outcome.row},
                     {"message", mutant.outcome.message},
@@ -235,7 +257,7 @@ nlohmann::ordered_json to_json(const std::vector<Mutant>& mutants) {
 
 std::string to_text(const std::vector<Mutant>& mutants) {
   std::string text = fmt::format("{:<22} {:>7} {:>7} {:>10} {:>6} {:>9} {:>8} {:>8}\n", "kind", "mutants", "invalid",
-                                 "equivalent", "killed", "full only", "survived", "killed");
+                                 "equivalent", "killed", "not quick", "survived", "killed");
   for (const bool is_apart : {false, true}) {
     std::map<std::string, Counts> by_kind;
     Counts all;

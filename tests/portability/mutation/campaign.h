@@ -19,7 +19,8 @@ struct CampaignOptions {
   std::string containing;  // only mutations whose name contains this
   uint64_t seed = 1;
   uint32_t jobs = 2;
-  bool try_full = false;  // survivors of the quick cases on all cases
+  bool try_all = false;        // survivors of the quick cases on all cases
+  std::string save_directory;  // modules of survivors, and what they were; empty: none
 };
 
 enum class Fate {
@@ -35,7 +36,7 @@ struct Mutant {
   std::string what;
   bool is_apart = false;
   Fate fate = Fate::kInvalid;
-  bool by_full = false;  // killed, but only by cases that a quick run leaves out
+  bool by_others = false;  // killed, but only by cases that a quick run leaves out
   Outcome outcome;
 };
 

@@ -13,6 +13,8 @@
 
 namespace {
 
+constexpr int kSkipped = 77;  // to ctest: the driver is not installed
+
 int run(const nibble::mutation::CampaignOptions& options, const std::string& json, double least_percent) {
   using namespace nibble::mutation;
   const std::vector<Mutant> mutants = run_campaign(options);
@@ -42,9 +44,10 @@ int main(int argc, char** argv) {
   app.add_option("--containing", options.containing, "Only mutations whose name contains this text");
   app.add_option("--seed", options.seed, "Of the sample")->capture_default_str();
   app.add_option("--jobs", options.jobs, "Processes at a time")->capture_default_str();
-  app.add_flag("--full", options.try_full, "Try survivors of the quick cases on all cases");
+  app.add_flag("--all-cases", options.try_all, "Try survivors of the quick cases on all cases");
   app.add_option("--at-least", least_percent, "Percent of the mutants not shown equivalent that must be killed")
       ->capture_default_str();
+  app.add_option("--save", options.save_directory, "Write the modules of survivors, and what they were, here");
   app.add_option("--json", json, "Write every mutant to this file");
   CLI11_PARSE(app, argc, argv);
   const auto cache = std::filesystem::temp_directory_path() / fmt::format("nibble-mutants-{}", ::getpid());
@@ -58,6 +61,7 @@ int main(int argc, char** argv) {
     code = run(options, json, least_percent);
   } catch (const nibble::Error& error) {
     fmt::print(stderr, "spirv_mutants: {}\n", error.what());
+    if (error.code() == nibble::ErrorCode::kNotFound) code = kSkipped;
   }
   std::filesystem::remove_all(cache);
   return code;

@@ -64,7 +64,7 @@ Outcome run_rows(const Subject& subject, const SubjectOptions& options) {
     const std::vector<KernelCase> cases = kernel.cases();
     conformance::CaseResult result;
     try {
-      result = runner.run(kernel, row.variant, cases.at(row.case_index), conformance::case_options(row, options.full));
+      result = runner.run(kernel, row.variant, cases.at(row.case_index), conformance::case_options(row, false));
     } catch (const Error& error) {
       result = {.verdict = Verdict::kError, .message = error.what()};
     }
@@ -106,8 +106,12 @@ std::vector<Subject> list_subjects(const SubjectOptions& options) {
         const std::vector<FoundDevice> found = list_devices(device_options(options));
         const DeviceInfo& info = found[select_device(options.device, found)].info;
         auto rows = nlohmann::ordered_json::array();
-        for (const Row& row : conformance::plan_rows(info, {.kernel = options.kernel, .full = options.full})) {
-          if (!row.is_probe() && row.result.verdict == Verdict::kPass) rows.push_back(conformance::to_json(row));
+        for (const Row& row : conformance::plan_rows(info, {.kernel = options.kernel, .full = options.all_cases})) {
+          // One seed: the others make neither more kinds of inputs nor more ways through a kernel.
+          const bool is_first_seed = row.seed < 1000;
+          if (!row.is_probe() && row.result.verdict == Verdict::kPass && is_first_seed) {
+            rows.push_back(conformance::to_json(row));
+          }
         }
         return conformance::dump(rows);
       },

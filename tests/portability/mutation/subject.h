@@ -22,7 +22,7 @@ struct SubjectOptions {
   std::string layer;      // path of the fault layer's library
   std::string cache_dir;  // compiled texts
   std::string kernel = "*";
-  bool full = false;  // all cases with all seeds instead of the quick ones
+  bool all_cases = false;  // instead of those of a quick run
 };
 
 // Every variant that the device runs, probes excluded. Throws if the device cannot be listed. Each of the functions
