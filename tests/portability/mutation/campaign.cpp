@@ -33,6 +33,11 @@ void save(const std::string& file, const Words& words) {
   std::ofstream(file, std::ios::binary).write(reinterpret_cast<const char*>(words.data()), bytes);
 }
 
+// Of a variant's modules the one with the most slabs.
+const Words& longest(const std::vector<Words>& modules) {
+  return *std::ranges::max_element(modules, {}, [](const Words& words) { return words.size(); });
+}
+
 class VariantRun {
  public:
   VariantRun(const CampaignOptions& options, Subject quick, Subject all)
@@ -42,7 +47,7 @@ class VariantRun {
     const Baseline baseline = run_baseline(quick_, options_.subjects);
     if (baseline.modules.empty()) return {};
     quick_.limit_seconds = limit_for(baseline.seconds);
-    original_ = baseline.modules.front();
+    original_ = longest(baseline.modules);
     canonical_ = canonical_form(original_);
     std::vector<Mutant> mutants;
     const faults::Module module(original_);

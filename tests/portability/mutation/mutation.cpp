@@ -74,7 +74,7 @@ uint32_t wrong_value(uint32_t value, bool is_float) {
 }
 
 std::string value_text(uint32_t value, bool is_float) {
-  return is_float ? fmt::format("{}", std::bit_cast<float>(value)) : fmt::format("{}u", value);
+  return is_float ? fmt::format("{} (float)", std::bit_cast<float>(value)) : std::to_string(value);
 }
 
 class Finder {
@@ -105,9 +105,21 @@ class Finder {
   }
 
  private:
+  // Opcodes of the instructions around this one; nothing outside of functions, where order says little.
+  std::string surroundings() const {
+    constexpr size_t kReach = 6;
+    std::string opcodes;
+    if (place_.empty()) return opcodes;
+    const size_t end = std::min(at_ + kReach + 1, module_.code().size());
+    for (size_t i = at_ - std::min(at_, kReach); i < end; ++i) opcodes += fmt::format(" {}", module_.code()[i].op);
+    return opcodes;
+  }
+
   Mutation& add(std::string_view kind, std::string_view what, std::optional<Instruction> replacement) {
+    const std::string where = std::string(what.substr(0, what.find('%'))) + surroundings();
     found_.push_back({.kind = std::string(kind),
                       .what = place_.empty() ? std::string(what) : fmt::format("{} {}", place_, what),
+                      .site = fmt::format("{} #{}", where, ++times_[where]),
                       .is_apart = false,
                       .at = at_,
                       .replacement = std::move(replacement),
@@ -308,6 +320,7 @@ class Finder {
   Ids ids_;
   size_t at_ = 0;
   std::string place_;
+  std::map<std::string, size_t> times_;
   std::vector<Mutation> found_;
 };
 

@@ -13,9 +13,10 @@ namespace nibble::mutation {
 
 struct Mutation {
   std::string kind;  // "float arithmetic"; what is sampled evenly and counted by itself
-  // Where and what, the same in modules of one kernel text that differ in constants: "+117 OpFAdd -> OpFSub", counted
-  // from the function's beginning.
-  std::string what;
+  std::string what;  // "+117 OpFAdd -> OpFSub": how many instructions from the function's beginning, and what changes
+  // The same in modules of one kernel text that differ in how arrays are cut into slabs: what changes, the opcodes
+  // around it, and which of the places with the same opcodes around them it is.
+  std::string site;
   bool is_apart = false;  // decorations and memory semantics: drivers may ignore most of them and still be right
   size_t at = 0;          // in Module::code()
   std::optional<faults::Instruction> replacement;  // none: the instruction is dropped

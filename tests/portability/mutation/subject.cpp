@@ -87,11 +87,11 @@ Outcome parse_outcome(const std::string& text) {
           .message = json.at("message")};
 }
 
-// The mutation of a module that goes by that name; modules of a variant that lack it stay as they are.
-void mutate(Words& words, const std::string& what) {
+// The mutation of a module at that site; modules of a variant that lack it stay as they are.
+void mutate(Words& words, const std::string& site) {
   faults::Module module(words);
   for (const Mutation& mutation : mutations_of(module)) {
-    if (mutation.what != what) continue;
+    if (mutation.site != site) continue;
     apply(module, mutation);
     words = module.words();
     return;
@@ -156,7 +156,7 @@ Baseline run_baseline(const Subject& subject, const SubjectOptions& options) {
 Outcome run_mutant(const Subject& subject, const Mutation& mutation, const SubjectOptions& options) {
   const ChildResult ran = call_in_child(
       [&] {
-        set_hook(options, [&](Words& words) { mutate(words, mutation.what); });
+        set_hook(options, [&](Words& words) { mutate(words, mutation.site); });
         return conformance::dump(to_json(run_rows(subject, options)));
       },
       subject.limit_seconds);
