@@ -20,6 +20,7 @@
 #include "runtime/base/error.h"
 #include "runtime/base/rng.h"
 #include "tests/portability/mutation/equivalence.h"
+#include "tests/portability/mutation/explained.h"
 #include "tests/portability/mutation/sample.h"
 
 namespace nibble::mutation {
@@ -70,7 +71,8 @@ class VariantRun {
 
  private:
   Mutant try_one(const Mutation& mutation) {
-    Mutant mutant{.variant = quick_.name,
+    Mutant mutant{.id = mutant_id(quick_.name, mutation.site),
+                  .variant = quick_.name,
                   .kind = mutation.kind,
                   .what = mutation.what,
                   .is_apart = mutation.is_apart,
@@ -190,17 +192,25 @@ std::vector<Mutant> run_campaign(const CampaignOptions& options) {
     for (const auto& json : nlohmann::ordered_json::parse(file)) mutants.push_back(parse_mutant(json));
   }
   std::ranges::stable_sort(mutants, {}, &Mutant::variant);
+  const auto reasons =
+      options.explained.empty() ? std::map<std::string, std::string>{} : read_explained(options.explained);
+  for (Mutant& mutant : mutants) {
+    if (mutant.fate != Fate::kSurvived || !reasons.contains(mutant.id)) continue;
+    mutant.fate = Fate::kExplained;
+    mutant.outcome.message = reasons.at(mutant.id);
+  }
   return mutants;
 }
 
 namespace {
 
-constexpr const char* kFates[] = {"invalid", "equivalent", "killed", "survived"};
+constexpr const char* kFates[] = {"invalid", "equivalent", "killed", "explained", "survived"};
 
 Mutant parse_mutant(const nlohmann::ordered_json& json) {
   const std::string fate = json.at("fate");
   const auto known = std::ranges::find(kFates, fate);
-  return {.variant = json.at("variant"),
+  return {.id = json.at("id"),
+          .variant = json.at("variant"),
           .kind = json.at("kind"),
           .what = json.at("what"),
           .is_apart = json.at("apart"),
@@ -214,7 +224,7 @@ Mutant parse_mutant(const nlohmann::ordered_json& json) {
 }
 
 struct Counts {
-  size_t mutants = 0, invalid = 0, equivalent = 0, killed = 0, by_others = 0, survived = 0;
+  size_t mutants = 0, invalid = 0, equivalent = 0, killed = 0, by_others = 0, explained = 0, survived = 0;
 
   void add(const Mutant& mutant) {
     ++mutants;
@@ -222,14 +232,15 @@ struct Counts {
     equivalent += mutant.fate == Fate::kEquivalent;
     killed += mutant.fate == Fate::kKilled;
     by_others += mutant.by_others;
+    explained += mutant.fate == Fate::kExplained;
     survived += mutant.fate == Fate::kSurvived;
   }
   double percent() const {
     return killed + survived == 0 ? 100 : 100.0 * static_cast<double>(killed) / static_cast<double>(killed + survived);
   }
   std::string line(std::string_view name) const {
-    return fmt::format("{:<22} {:>7} {:>7} {:>10} {:>6} {:>9} {:>8} {:>6.1f} %\n", name, mutants, invalid, equivalent,
-                       killed, by_others, survived, percent());
+    return fmt::format("{:<22} {:>7} {:>7} {:>10} {:>6} {:>9} {:>9} {:>8} {:>6.1f} %\n", name, mutants, invalid,
+                       equivalent, killed, by_others, explained, survived, percent());
   }
 };
 
@@ -246,7 +257,8 @@ double killed_percent(const std::vector<Mutant>& mutants) {
 nlohmann::ordered_json to_json(const std::vector<Mutant>& mutants) {
   auto list = nlohmann::ordered_json::array();
   for (const Mutant& mutant : mutants) {
-    list.push_back({{"variant", mutant.variant},
+    list.push_back({{"id", mutant.id},
+                    {"variant", mutant.variant},
                     {"kind", mutant.kind},
                     {"what", mutant.what},
                     {"apart", mutant.is_apart},
@@ -261,8 +273,8 @@ nlohmann::ordered_json to_json(const std::vector<Mutant>& mutants) {
 }
 
 std::string to_text(const std::vector<Mutant>& mutants) {
-  std::string text = fmt::format("{:<22} {:>7} {:>7} {:>10} {:>6} {:>9} {:>8} {:>8}\n", "kind", "mutants", "invalid",
-                                 "equivalent", "killed", "not quick", "survived", "killed");
+  std::string text = fmt::format("{:<22} {:>7} {:>7} {:>10} {:>6} {:>9} {:>9} {:>8} {:>8}\n", "kind", "mutants",
+                                 "invalid", "equivalent", "killed", "not quick", "explained", "survived", "killed");
   for (const bool is_apart : {false, true}) {
     std::map<std::string, Counts> by_kind;
     Counts all;
@@ -276,8 +288,8 @@ std::string to_text(const std::vector<Mutant>& mutants) {
   }
   for (const Mutant& mutant : mutants) {
     if (mutant.fate != Fate::kSurvived) continue;
-    text += fmt::format("survived{}: {}: {}: {}\n", mutant.is_apart ? " (apart)" : "", mutant.variant, mutant.kind,
-                        mutant.what);
+    text +=
+        fmt::format("survived{}: {}: {}: {}\n", mutant.is_apart ? " (apart)" : "", mutant.id, mutant.kind, mutant.what);
   }
   return text;
 }

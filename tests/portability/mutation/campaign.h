@@ -20,6 +20,7 @@ struct CampaignOptions {
   uint64_t seed = 1;
   uint32_t jobs = 2;
   bool try_all = false;        // survivors of the quick cases on all cases
+  std::string explained;       // a file for read_explained(); empty: none
   std::string save_directory;  // modules of survivors, and what they were; empty: none
 };
 
@@ -27,10 +28,12 @@ enum class Fate {
   kInvalid,     // the validator refuses the module
   kEquivalent,  // the optimiser makes the same module of it
   kKilled,
+  kExplained,  // survived, as explained.json says that it must
   kSurvived,
 };
 
 struct Mutant {
+  std::string id;  // mutant_id()
   std::string variant;
   std::string kind;
   std::string what;
@@ -43,7 +46,7 @@ struct Mutant {
 // Throws if the device is not there or a variant fails without a mutant. One line a variant goes to stderr.
 std::vector<Mutant> run_campaign(const CampaignOptions& options);
 
-// Of those that are neither apart nor invalid nor equivalent.
+// Of those that are neither apart nor invalid nor equivalent nor explained.
 double killed_percent(const std::vector<Mutant>& mutants);
 
 nlohmann::ordered_json to_json(const std::vector<Mutant>& mutants);

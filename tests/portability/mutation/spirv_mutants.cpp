@@ -34,6 +34,7 @@ int main(int argc, char** argv) {
   double least_percent = 95;
   options.subjects.layer = NIBBLE_FAULT_LAYER;
   options.subjects.device = "llvmpipe";
+  options.explained = NIBBLE_EXPLAINED_MUTANTS;
   CLI::App app("Runs conformance rows on mutants of the kernels' SPIR-V");
   app.add_option("--device", options.subjects.device, "A part of the Vulkan device's name")->capture_default_str();
   app.add_option("--kernel", options.subjects.kernel, "Only kernel__variants that match this shell pattern");
@@ -47,6 +48,7 @@ int main(int argc, char** argv) {
   app.add_flag("--all-cases", options.try_all, "Try survivors of the quick cases on all cases");
   app.add_option("--at-least", least_percent, "Percent of the mutants not shown equivalent that must be killed")
       ->capture_default_str();
+  app.add_option("--explained", options.explained, "Why mutants must survive; \"\" for none")->capture_default_str();
   app.add_option("--save", options.save_directory, "Write the modules of survivors, and what they were, here");
   app.add_option("--json", json, "Write every mutant to this file");
   CLI11_PARSE(app, argc, argv);
