@@ -1,4 +1,4 @@
-"""A conformance run must find each fault that the OpenCL driver beside this file has, name the probe or kernel that shows
+"""A conformance run must find each fault that the OpenCL driver beside this file can have, name the probe that shows
 it, and find nothing on the driver without a fault."""
 
 import fnmatch
@@ -43,7 +43,8 @@ FAULTS = {
 }
 
 # Most workgroups, the last word of every buffer.
-BREAKS_ALMOST_ALL = ("workgroup_limit_lies", "allocation_limit_lies", "last_workgroup_skipped", "read_loses_tail", "write_loses_tail")
+BREAKS_ALMOST_ALL = ("workgroup_limit_lies", "allocation_limit_lies", "last_workgroup_skipped", "read_loses_tail",
+                     "write_loses_tail")
 
 
 @pytest.fixture(scope="module")
