@@ -9,6 +9,7 @@
 #include "shaders/hc_head_f32/hc_head_f32.h"
 #include "shaders/hc_post_f32/hc_post_f32.h"
 #include "shaders/hc_pre_f32/hc_pre_f32.h"
+#include "shaders/hc_pre_join_f32/hc_pre_join_f32.h"
 #include "shaders/quant_fp8_f32/quant_fp8_f32.h"
 #include "shaders/ring_commit_u32/ring_commit_u32.h"
 #include "shaders/swiglu_f32/swiglu_f32.h"
@@ -97,6 +98,20 @@ void add_small_problems(ProblemTable& table) {
         const size_t c = p.copies;
         const size_t mixes = 2 * c + c * c;
         return std::vector<size_t>{t * c * p.cols, mixes * c * p.cols, mixes, 3, p.cols, t * p.cols, t * c, t * c * c};
+      })};
+  table["hc_mix_parts_f32"] = {shape<HcMixPartsParams>(
+      "layer", {.width = kCopies * kHidden, .rows = 24, .parts = 32}, [](const HcMixPartsParams& p, size_t t) {
+        return std::vector<size_t>{t * p.width, size_t{p.rows} * p.width, t * p.parts * (p.rows + 1)};
+      })};
+  // The random sums are no squares: a large eps keeps the root real.
+  table["hc_pre_join_f32"] = {shape<HcPreJoinParams>(
+      "layer",
+      {.pre = {.cols = kHidden, .copies = kCopies, .sinkhorn_iters = 20, .norm_eps = 1, .hc_eps = 1e-6f}, .parts = 32},
+      [](const HcPreJoinParams& p, size_t t) {
+        const size_t c = p.pre.copies;
+        const size_t mixes = 2 * c + c * c;
+        return std::vector<size_t>{
+            t * c * p.pre.cols, t * p.parts * (mixes + 1), mixes, 3, p.pre.cols, t * p.pre.cols, t * c, t * c * c};
       })};
   table["hc_post_f32"] = {
       shape<HcPostParams>("layer", {.cols = kHidden, .copies = kCopies}, [](const HcPostParams& p, size_t t) {

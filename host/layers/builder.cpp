@@ -8,6 +8,7 @@
 #include "shaders/attention_parts_f32/attention_parts_f32.h"
 #include "shaders/embed/embed.h"
 #include "shaders/gemm/gemm.h"
+#include "shaders/hc_mix_parts_f32/hc_mix_parts_f32.h"
 #include "shaders/moe/moe.h"
 #include "shaders/quant_fp8_f32/quant_fp8_f32.h"
 #include "shaders/ring_commit_u32/ring_commit_u32.h"
@@ -22,6 +23,8 @@ constexpr uint32_t kMaxSlabs = 8;
 constexpr uint32_t kFp8Block = 128;
 // Parts times heads times tokens that fill a large GPU: 512 workgroups of 8 heads.
 constexpr uint64_t kAttentionPartRows = 4096;
+// Of the columns of a hyper-connection: 128 workgroups a token, four for each part.
+constexpr uint32_t kHcMostParts = 32;
 
 const KernelSpec& gemm_for(WeightKind kind, const std::string& name) {
   switch (kind) {
@@ -154,11 +157,19 @@ bool Builder::groups_experts() const {
   return max_tokens() >= kMoeGroupedFrom && !device_.capabilities.has(Capability::kHostMemory);
 }
 
-uint32_t Builder::attention_parts(uint64_t most_entries) const {
+bool Builder::fills_gpu_by_parts() const {
   const bool is_gpu = !device_.is_wide_cpu() && !device_.capabilities.has(Capability::kHostMemory);
+  return is_gpu && max_tokens() <= kAttentionPartsTokens;
+}
+
+uint32_t Builder::hyper_connection_parts(uint32_t sums) const {
+  return fills_gpu_by_parts() ? std::clamp(kHcMostSums / sums, 1u, kHcMostParts) : 1;
+}
+
+uint32_t Builder::attention_parts(uint64_t most_entries) const {
   // Its tiles need more workgroup memory than Vulkan promises.
   const bool fits = is_supported(kernels::attention_parts_f32().variants.front(), device_);
-  if (!is_gpu || !fits || max_tokens() > kAttentionPartsTokens) return 1;
+  if (!fits || !fills_gpu_by_parts()) return 1;
   const uint64_t fitting = (most_entries + kAttentionPartEntries - 1) / kAttentionPartEntries;
   const uint64_t rows = uint64_t{max_tokens()} * config_.num_attention_heads;
   const uint64_t wanted = std::max<uint64_t>(kAttentionPartRows / rows, 1);

@@ -97,12 +97,17 @@ class Builder {
   // tokens alone would occupy a few of its processors.
   uint32_t attention_parts(uint64_t most_entries) const;
 
+  // Into how many parts the columns of a token's copies are cut for the `sums` sums of a hyper-connection; 1: none.
+  uint32_t hyper_connection_parts(uint32_t sums) const;
+
   // Slabs of each of `slab_bindings` bindings that one dispatch binds beside `others` views: what the device's limits
   // allow, and no more than pays.
   uint32_t slabs_per_dispatch(uint32_t slab_bindings, uint32_t others) const;
 
  private:
   uint32_t most_rows(const Rows& rows) const;
+  // A GPU and no more tokens than leave most of a large one empty with one workgroup a token.
+  bool fills_gpu_by_parts() const;
 
   DispatchList& list_;
   const ModelConfig& config_;

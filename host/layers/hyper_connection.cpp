@@ -2,7 +2,7 @@
 #include "runtime/core/kernel_table.h"
 #include "shaders/hc_head_f32/hc_head_f32.h"
 #include "shaders/hc_post_f32/hc_post_f32.h"
-#include "shaders/hc_pre_f32/hc_pre_f32.h"
+#include "shaders/hc_pre_join_f32/hc_pre_join_f32.h"
 
 namespace nibble {
 
@@ -16,8 +16,18 @@ Collapsed append_hc_pre(Builder& b, const DeviceHyperConnection& hc, const Buffe
                            .sinkhorn_iters = c.hc_sinkhorn_iters,
                            .norm_eps = c.rms_norm_eps,
                            .hc_eps = c.hc_eps};
-  b.add(kernels::hc_pre_f32(), pack_params(params),
-        {stream, hc.fn, hc.base, hc.scale, norm, result.x, result.post, result.comb}, "hc_pre");
+  const uint32_t sums = c.hc_mult * (c.hc_mult + 2) + 1;
+  const uint32_t parts = b.hyper_connection_parts(sums);
+  if (parts == 1) {
+    b.add(kernels::hc_pre_f32(), pack_params(params),
+          {stream, hc.fn, hc.base, hc.scale, norm, result.x, result.post, result.comb}, "hc_pre");
+    return result;
+  }
+  const BufferView part_sums = b.temporary({.rows_per_token = parts}, sums, "hc.sums");
+  const HcMixPartsParams mix{.width = c.hc_mult * c.hidden_size, .rows = sums - 1, .parts = parts};
+  b.add(kernels::hc_mix_parts_f32(), pack_params(mix), {stream, hc.fn, part_sums}, "hc_pre.parts");
+  b.add(kernels::hc_pre_join_f32(), pack_params(HcPreJoinParams{.pre = params, .parts = parts}),
+        {stream, part_sums, hc.base, hc.scale, norm, result.x, result.post, result.comb}, "hc_pre.join");
   return result;
 }
 

@@ -1,7 +1,9 @@
 #include "runtime/vulkan/instance.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
+#include <map>
 
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
@@ -157,6 +159,22 @@ std::vector<VkPhysicalDevice> Instance::physical_devices() const {
   check_result(vkEnumeratePhysicalDevices(instance_, &count, devices.data()), "vkEnumeratePhysicalDevices");
   devices.resize(count);
   return devices;
+}
+
+std::shared_ptr<Instance> open_instance(std::span<const std::string> icds, bool validation) {
+  if (validation) return std::make_shared<Instance>(icds, validation);
+  static std::mutex mutex;
+  // Never destroyed: at the end of the process the drivers may be gone before it.
+  static auto& instances = *new std::map<std::vector<std::string>, std::shared_ptr<Instance>>;
+  const std::lock_guard lock(mutex);
+  std::vector<std::string> key(icds.begin(), icds.end());
+  for (const char* variable : {"VK_DRIVER_FILES", "VK_ICD_FILENAMES", "VK_ADD_DRIVER_FILES"}) {
+    const char* value = std::getenv(variable);
+    key.emplace_back(value == nullptr ? "" : value);
+  }
+  std::shared_ptr<Instance>& instance = instances[key];
+  if (instance == nullptr) instance = std::make_shared<Instance>(icds, validation);
+  return instance;
 }
 
 }  // namespace nibble::vulkan

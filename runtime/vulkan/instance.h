@@ -43,4 +43,9 @@ class Instance {
   VkDebugUtilsMessengerEXT messenger_ = VK_NULL_HANDLE;
 };
 
+// An instance as the constructor makes it. Without validation there is one for each set of drivers that `icds` and the
+// loader's variables name, and it stays to the end of the process: with the last instance the loader unloads the
+// drivers, and after some forty times a process could not load NVIDIA's (580) again.
+std::shared_ptr<Instance> open_instance(std::span<const std::string> icds, bool validation);
+
 }  // namespace nibble::vulkan

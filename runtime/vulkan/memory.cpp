@@ -73,8 +73,8 @@ std::shared_ptr<VulkanBuffer> MemoryPool::allocate_file(uint64_t bytes, std::str
                                                         const std::string& directory) {
   constexpr auto kPointer = VK_EXTERNAL_MEMORY_HANDLE_TYPE_HOST_ALLOCATION_BIT_EXT;
   if (!context_->info().capabilities.has(Capability::kHostImport)) {
-    fail(ErrorCode::kUnsupported, "buffer '{}': device '{}' does not take files as memory (host_import)", label,
-         context_->info().name);
+    fail(ErrorCode::kUnsupported, "buffer '{}': device '{}' does not take memory that lies in a file (host_import)",
+         label, context_->info().name);
   }
   check_size(bytes, label);
   auto file = std::make_unique<ScratchFile>(directory, std::max(bytes, kPadding));
@@ -106,8 +106,13 @@ std::shared_ptr<VulkanBuffer> MemoryPool::allocate_file(uint64_t bytes, std::str
                                      .allocationSize = size,
                                      .memoryTypeIndex = *type};
   VkDeviceMemory memory = VK_NULL_HANDLE;
-  context_->check(context_->api().vkAllocateMemory(context_->device(), &info, nullptr, &memory),
-                  "vkAllocateMemory of memory in a file");
+  const VkResult taken = context_->api().vkAllocateMemory(context_->device(), &info, nullptr, &memory);
+  // A driver that pins what it imports cannot pin pages of a file; NVIDIA's says that it has no memory.
+  if (taken == VK_ERROR_OUT_OF_DEVICE_MEMORY || taken == VK_ERROR_INVALID_EXTERNAL_HANDLE) {
+    fail(ErrorCode::kUnsupported, "buffer '{}': device '{}' does not take memory that lies in a file ({})", label,
+         context_->info().name, result_name(taken));
+  }
+  context_->check(taken, "vkAllocateMemory of memory in a file");
   auto block = std::make_shared<MemoryBlock>(MemoryBlock{.context = context_,
                                                          .file = std::move(file),
                                                          .memory = MemoryHandle(*context_, memory),

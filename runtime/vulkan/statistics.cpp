@@ -8,7 +8,7 @@ namespace nibble::vulkan {
 namespace {
 
 std::shared_ptr<Context> open_context() {
-  const auto instance = std::make_shared<Instance>(std::span<const std::string>(), /*validation=*/false);
+  const auto instance = open_instance({}, /*validation=*/false);
   for (VkPhysicalDevice physical : instance->physical_devices()) {
     const DeviceFacts facts = read_device_facts(physical);
     if (!facts.has_extension(VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME)) continue;

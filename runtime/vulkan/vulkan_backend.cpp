@@ -35,14 +35,14 @@ class VulkanBackend final : public Backend {
   BackendKind kind() const override { return BackendKind::kVulkan; }
 
   std::vector<DeviceInfo> list(const DeviceOptions& options) override {
-    const vulkan::Instance instance(options.icds, options.validation);
+    const auto instance = vulkan::open_instance(options.icds, options.validation);
     std::vector<DeviceInfo> infos;
-    for (Found& found : find_devices(instance, options)) infos.push_back(std::move(found.plan.info));
+    for (Found& found : find_devices(*instance, options)) infos.push_back(std::move(found.plan.info));
     return infos;
   }
 
   std::unique_ptr<Device> open(size_t index, const DeviceOptions& options) override {
-    auto instance = std::make_shared<vulkan::Instance>(options.icds, options.validation);
+    auto instance = vulkan::open_instance(options.icds, options.validation);
     std::vector<Found> all = find_devices(*instance, options);
     if (index >= all.size()) {
       fail(ErrorCode::kNotFound, "no device 'vulkan:{}': there are {} Vulkan devices", index, all.size());
@@ -66,8 +66,8 @@ Backend& vulkan_backend() {
 
 std::string vulkan::driver_build(std::string_view id, const DeviceOptions& options) {
   if (!id.starts_with("vulkan:")) return "";
-  const Instance instance(options.icds, options.validation);
-  for (const Found& found : find_devices(instance, options)) {
+  const auto instance = open_instance(options.icds, options.validation);
+  for (const Found& found : find_devices(*instance, options)) {
     if (found.plan.info.id != id) continue;
     return fmt::format("{:02x}", fmt::join(found.plan.facts.properties.pipelineCacheUUID, ""));
   }

@@ -1,9 +1,7 @@
 #include "shaders/hc_pre_f32/hc_pre_f32.h"
 
-#include <cmath>
-
 #include "runtime/core/kernel_table.h"
-#include "shaders/common/hyper_connection_reference.h"
+#include "shaders/hc_pre_f32/hc_pre_reference.h"
 
 namespace nibble {
 namespace {
@@ -41,50 +39,14 @@ std::vector<KernelCase> cases() {
   };
 }
 
-// Rows then columns; the first time the rows' softmax stands for the division.
-void balance(std::vector<double>& comb, size_t n, const Params& p) {
-  const auto eps = double{p.hc_eps};
-  for (size_t j = 0; j < n; ++j) {
-    double sum = 0;
-    for (size_t k = 0; k < n; ++k) sum += std::exp(comb[j * n + k]);
-    for (size_t k = 0; k < n; ++k) comb[j * n + k] = std::exp(comb[j * n + k]) / sum + eps;
-  }
-  for (uint32_t pass = 0; pass < p.sinkhorn_iters; ++pass) {
-    for (size_t j = 0; j < n && pass > 0; ++j) {
-      double sum = 0;
-      for (size_t k = 0; k < n; ++k) sum += comb[j * n + k];
-      for (size_t k = 0; k < n; ++k) comb[j * n + k] /= sum + eps;
-    }
-    for (size_t k = 0; k < n; ++k) {
-      double sum = 0;
-      for (size_t j = 0; j < n; ++j) sum += comb[j * n + k];
-      for (size_t j = 0; j < n; ++j) comb[j * n + k] /= sum + eps;
-    }
-  }
-}
-
 std::vector<Expected> reference(const CaseData& data) {
   const auto p = unpack_params<Params>(data.params);
-  const size_t n = p.copies;
+  const size_t rows = size_t{p.copies} * (p.copies + 2);
   const spec::HcInputs in = spec::hc_inputs(data);
-  Expected x{.binding = 5};
-  Expected post{.binding = 6};
-  Expected comb{.binding = 7};
-  for (size_t t = 0; t < in.streams.size() / (n * p.cols); ++t) {
-    const std::span<const float> streams = std::span(in.streams).subspan(t * n * p.cols, n * p.cols);
-    const std::vector<double> mixes = spec::hc_mixes(streams, in.fn, n * (n + 2), double{p.norm_eps});
-    std::vector<double> pre(n);
-    std::vector<double> matrix(n * n);
-    for (size_t j = 0; j < n; ++j) {
-      pre[j] = spec::sigmoid(mixes[j] * in.scale[0] + in.base[j]) + double{p.hc_eps};
-      post.values.push_back(2 * spec::sigmoid(mixes[n + j] * in.scale[1] + in.base[n + j]));
-    }
-    for (size_t i = 0; i < n * n; ++i) matrix[i] = mixes[2 * n + i] * in.scale[2] + in.base[2 * n + i];
-    balance(matrix, n, p);
-    comb.values.insert(comb.values.end(), matrix.begin(), matrix.end());
-    spec::hc_collapse(x, pre, streams, in.norm, double{p.norm_eps});
-  }
-  return {x, post, comb};
+  const auto mixes = [&](std::span<const float> streams, size_t) {
+    return spec::hc_mixes(streams, in.fn, rows, double{p.norm_eps});
+  };
+  return hc_pre_expected(p, in, 5, mixes);
 }
 
 Cost cost(std::span<const std::byte> params, const StepHeader& step) {
@@ -116,20 +78,20 @@ const KernelSpec& kernels::hc_pre_f32() {
       .variants = {{.name = "portable",
                     .text = "hc_pre_f32/hc_pre_f32.kernel",
                     .workgroup = 128,
-                    .constants = {},
+                    .constants = {{"JOINED", 0}},
                     .shared = {{"partial", ElementType::kF32, "8 * WG"}, {"mixes", ElementType::kF32, "96"}},
                     .requires_ = {}},
                    // A token's sums over all copies keep one multiprocessor busy; 128 invocations do not.
                    {.name = "wg1024",
                     .text = "hc_pre_f32/hc_pre_f32.kernel",
                     .workgroup = 1024,
-                    .constants = {},
+                    .constants = {{"JOINED", 0}},
                     .shared = {{"partial", ElementType::kF32, "8 * WG"}, {"mixes", ElementType::kF32, "96"}},
                     .requires_ = {}},
                    {.name = "wide",
                     .text = "hc_pre_f32/hc_pre_f32.kernel",
                     .workgroup = 8,
-                    .constants = {},
+                    .constants = {{"JOINED", 0}},
                     .shared = {{"partial", ElementType::kF32, "8 * WG"}, {"mixes", ElementType::kF32, "96"}},
                     .requires_ = {},
                     .for_wide_cpu = true}},

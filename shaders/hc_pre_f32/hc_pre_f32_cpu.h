@@ -1,4 +1,4 @@
-// hc_pre_f32 on the host's processor; compiled once per instruction set.
+// hc_pre_f32 on the host's processor, and what hc_pre_join_f32 shares with it; compiled once per instruction set.
 #pragma once
 
 #include <algorithm>
@@ -13,8 +13,15 @@ CpuKernel hc_pre_f32_avx512();
 
 namespace {
 
+struct CpuHcInputs {
+  const float* streams = nullptr;
+  const float* base = nullptr;
+  const float* scale = nullptr;
+  const float* norm = nullptr;
+};
+
 // comb [copies, copies] holds the logits and becomes nearly doubly stochastic; the first pass over rows is a softmax.
-void sinkhorn(float* comb, size_t copies, uint32_t iterations, float eps) {
+[[maybe_unused]] void sinkhorn(float* comb, size_t copies, uint32_t iterations, float eps) {
   for (size_t j = 0; j < copies; ++j) {
     float* row = comb + j * copies;
     const float largest = *std::max_element(row, row + copies);
@@ -36,28 +43,36 @@ void sinkhorn(float* comb, size_t copies, uint32_t iterations, float eps) {
   }
 }
 
-uint64_t hc_pre_items(const CpuArgs& args) { return args.step.n_tokens; }
+// x, post and comb of token t from its mixes, which it overwrites; `outputs` is the binding of x.
+[[maybe_unused]] void hc_pre_finish(const CpuArgs& args, const HcPreParams& p, float* mixes, const CpuHcInputs& in,
+                                    size_t outputs, uint64_t t) {
+  const size_t copies = p.copies;
+  float* post = args.bindings[outputs + 1].as<float>() + t * copies;
+  float* comb = args.bindings[outputs + 2].as<float>() + t * copies * copies;
+  for (size_t j = 0; j < copies; ++j) {
+    mixes[j] = hc_sigmoid(mixes[j] * in.scale[0] + in.base[j]) + p.hc_eps;
+    post[j] = 2 * hc_sigmoid(mixes[copies + j] * in.scale[1] + in.base[copies + j]);
+  }
+  for (size_t i = 0; i < copies * copies; ++i) comb[i] = mixes[2 * copies + i] * in.scale[2] + in.base[2 * copies + i];
+  sinkhorn(comb, copies, p.sinkhorn_iters, p.hc_eps);
+  hc_collapse(args.bindings[outputs].as<float>() + t * p.cols, mixes, in.streams + t * copies * p.cols, in.norm, copies,
+              p.cols, p.norm_eps);
+}
 
-void hc_pre_run(const CpuArgs& args, uint64_t begin, uint64_t end) {
+[[maybe_unused]] uint64_t hc_pre_items(const CpuArgs& args) { return args.step.n_tokens; }
+
+[[maybe_unused]] void hc_pre_run(const CpuArgs& args, uint64_t begin, uint64_t end) {
   const auto p = args.get<HcPreParams>();
   const size_t copies = p.copies;
   const size_t width = copies * p.cols;
-  const float* base = args.bindings[2].as<float>();
-  const float* scale = args.bindings[3].as<float>();
+  const CpuHcInputs in = {.streams = args.bindings[0].as<float>(),
+                          .base = args.bindings[2].as<float>(),
+                          .scale = args.bindings[3].as<float>(),
+                          .norm = args.bindings[4].as<float>()};
   float mixes[kMaxHcCopies * (kMaxHcCopies + 2)];
   for (uint64_t t = begin; t < end; ++t) {
-    const float* x = args.bindings[0].as<float>() + t * width;
-    hc_mixes(mixes, x, args.bindings[1].as<float>(), width, copies * (copies + 2), p.norm_eps);
-    float* post = args.bindings[6].as<float>() + t * copies;
-    float* comb = args.bindings[7].as<float>() + t * copies * copies;
-    for (size_t j = 0; j < copies; ++j) {
-      mixes[j] = hc_sigmoid(mixes[j] * scale[0] + base[j]) + p.hc_eps;
-      post[j] = 2 * hc_sigmoid(mixes[copies + j] * scale[1] + base[copies + j]);
-    }
-    for (size_t i = 0; i < copies * copies; ++i) comb[i] = mixes[2 * copies + i] * scale[2] + base[2 * copies + i];
-    sinkhorn(comb, copies, p.sinkhorn_iters, p.hc_eps);
-    hc_collapse(args.bindings[5].as<float>() + t * p.cols, mixes, x, args.bindings[4].as<float>(), copies, p.cols,
-                p.norm_eps);
+    hc_mixes(mixes, in.streams + t * width, args.bindings[1].as<float>(), width, copies * (copies + 2), p.norm_eps);
+    hc_pre_finish(args, p, mixes, in, 5, t);
   }
 }
 

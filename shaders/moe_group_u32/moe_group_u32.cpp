@@ -28,6 +28,7 @@ std::vector<KernelCase> cases() {
           {"full_tiles_and_empty_experts", [](Rng& rng) { return make_case(6, 257, 67, 2, rng); }},
           {"one_expert", [](Rng& rng) { return make_case(2, 1, 97, 1, rng); }},
           {"exactly_full_tiles", [](Rng& rng) { return make_case(1, 1, 128, 1, rng); }},
+          {"several_blocks_of_pairs", [](Rng& rng) { return make_case(6, 384, 171, 60, rng); }},
           {"fewer_experts_than_invocations", [](Rng& rng) { return make_case(3, 7, 43, 3, rng); }}};
 }
 
@@ -73,9 +74,10 @@ const KernelSpec& kernels::moe_group_u32() {
       .params = {{"k"}, {"experts"}, {"order_at"}},
       .variants = {{.name = "portable",
                     .text = "moe_group_u32/moe_group_u32.kernel",
-                    .workgroup = 64,
+                    .workgroup = 256,
                     .constants = {{"TILE", kMoeTilePairs}},
-                    .shared = {{.name = "pair_counts", .type = ElementType::kU32, .count = "WG"},
+                    .shared = {{.name = "block", .type = ElementType::kU32, .count = "WG"},
+                               {.name = "pair_counts", .type = ElementType::kU32, .count = "WG"},
                                {.name = "tile_counts", .type = ElementType::kU32, .count = "WG"}}},
                    {.name = "wide",
                     .text = "moe_group_u32/moe_group_serial.kernel",

@@ -107,6 +107,12 @@ Cost cost(std::span<const std::byte> params, const StepHeader& step) {
   return total;
 }
 
+std::vector<SharedArray> shared_arrays() {
+  return {{"histogram", ElementType::kU32, "256"},
+          {"counts", ElementType::kU32, "2 * WG"},
+          {"sums", ElementType::kU32, "WG / 8 + 16"}};
+}
+
 }  // namespace
 
 const KernelSpec& kernels::topk_f32() {
@@ -121,7 +127,14 @@ const KernelSpec& kernels::topk_f32() {
                     .text = "topk_f32/topk_f32.kernel",
                     .workgroup = 128,
                     .constants = {},
-                    .shared = {{"histogram", ElementType::kU32, "256"}, {"counts", ElementType::kU32, "2 * WG"}},
+                    .shared = shared_arrays(),
+                    .requires_ = {}},
+                   // At a context of a million tokens one workgroup reads 262,144 scores six times.
+                   {.name = "wg1024",
+                    .text = "topk_f32/topk_f32.kernel",
+                    .workgroup = 1024,
+                    .constants = {},
+                    .shared = shared_arrays(),
                     .requires_ = {}},
                    // llvmpipe ends all loops of an invocation after 65535 iterations together: 262,144 scores read 6
                    // times by 8 invocations would exceed that, by 32 they take 49,152.
@@ -129,7 +142,7 @@ const KernelSpec& kernels::topk_f32() {
                     .text = "topk_f32/topk_f32.kernel",
                     .workgroup = 32,
                     .constants = {},
-                    .shared = {{"histogram", ElementType::kU32, "256"}, {"counts", ElementType::kU32, "2 * WG"}},
+                    .shared = shared_arrays(),
                     .requires_ = {},
                     .for_wide_cpu = true}},
       .grid = grid,

@@ -73,8 +73,8 @@ TEST_P(SessionRewindTest, TheCacheMayLieOutsideTheDevice) {
   // Slabs take 4 KB at most: one or two of the entries' are in the host's memory, the others in files.
   options.kv_tiers = {
       .device_bytes = near->kv_tier_bytes().device - 12'000, .host_bytes = 6'000, .directory = files.path()};
-  if (!model_->device().info().capabilities.has(Capability::kHostImport)) {
-    expect_error([&] { Session::create(model_, options)->feed(random_tokens(400)); }, "host_import");
+  if (!takes_files(model_->device(), files.path())) {
+    expect_error([&] { Session::create(model_, options)->feed(random_tokens(400)); }, "in a file");
     options.kv_tiers.host_bytes = UINT64_MAX;
     options.kv_tiers.directory.clear();
   }

@@ -81,6 +81,16 @@ const std::vector<TestDevice>& test_devices() {
 
 std::unique_ptr<Device> open_test_device(const TestDevice& device) { return open_device(device.id, device.options); }
 
+bool takes_files(Device& device, const std::string& directory) {
+  try {
+    device.allocate_outside(4096, "probe", directory);
+    return true;
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kUnsupported) return false;
+    throw;
+  }
+}
+
 int run_device_tests(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string_view argument = argv[i];

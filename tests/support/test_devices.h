@@ -22,6 +22,10 @@ std::ostream& operator<<(std::ostream& out, const TestDevice& device);
 const std::vector<TestDevice>& test_devices();
 std::unique_ptr<Device> open_test_device(const TestDevice& device);
 
+// Whether buffers of the device may lie in files in `directory`. A driver that pins imported memory refuses pages of a
+// file though it announces Capability::kHostImport.
+bool takes_files(Device& device, const std::string& directory);
+
 // main() of test programs that use devices. Flags, read before googletest's own: --device=LABEL or ID (repeatable),
 // --limit=KEY=VALUE (repeatable; lowers a limit of every device), --validation (Vulkan only, layers on), --shuffle
 // (each barrier-free group in random order), --as-gpu (software drivers run what is meant for GPUs). Prints the devices
