@@ -65,7 +65,7 @@ std::vector<KernelCase> pairs_cases() {
   const std::vector<Shape> shapes = {
       {"below_every_tile", {.rows = 1, .cols = 32, .k = 1, .expert_end = 1}, 2, 1},
       {"few_tokens", {.rows = 11, .cols = 2144, .k = 6, .expert_end = 6}, 8, 6},
-      {"full_tiles", {.rows = 19, .cols = short_block, .k = 3, .expert_end = 6}, 131, 6},
+      {"full_tiles", {.rows = 101, .cols = short_block, .k = 3, .expert_end = 6}, 131, 6},
       {"first_group_of_experts", {.rows = 131, .cols = 192, .k = 4, .expert_end = 6}, 17, 12},
       {"next_group_of_experts", {.rows = 67, .cols = 192, .k = 4, .expert_begin = 6, .expert_end = 12}, 17, 12},
       {"fp8_activations", {.rows = 133, .cols = 288, .k = 3, .expert_end = 6, .x_kind = kFp8}, 61, 4},

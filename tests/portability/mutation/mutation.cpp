@@ -266,7 +266,8 @@ class Finder {
       for (size_t operand = 0; operand < user.operands.size(); ++operand) {
         if (user.operands[operand] != id) continue;
         is_used = true;
-        in_types |= user.op == spv::OpTypeArray && operand == 2;
+        // The size of workgroups would change as well: right again.
+        in_types |= (user.op == spv::OpTypeArray && operand == 2) || user.op == spv::OpConstantComposite;
         only_semantics &= is_semantics(user.op, operand);
       }
     }
