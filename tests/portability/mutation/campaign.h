@@ -50,6 +50,8 @@ std::vector<Mutant> run_campaign(const CampaignOptions& options);
 double killed_percent(const std::vector<Mutant>& mutants);
 
 nlohmann::ordered_json to_json(const std::vector<Mutant>& mutants);
+// One of the "mutants" of to_json().
+Mutant parse_mutant(const nlohmann::ordered_json& json);
 // A table by kind, then the survivors.
 std::string to_text(const std::vector<Mutant>& mutants);
 
