@@ -56,6 +56,7 @@ std::vector<KernelCase> cases() {
   coarse_odd.heads = 70;
   coarse_odd.dim = 192;
   const Params longest = {.heads = 2, .dim = 512, .rope = 64, .window = 128, .format = kEntryFp8};
+  const Params above_a_tile = {.heads = 3, .dim = 132, .rope = 64, .window = 21, .format = kEntryFp8};
   Params no_window = small;
   no_window.window = 0;
   return {
@@ -68,6 +69,7 @@ std::vector<KernelCase> cases() {
       add("short_block_all_visible", with(odd, kAttendVisible, 3, 0), {.n_tokens = 4, .position = 50}),
       add("f32_by_ids", with(plain, kAttendIds, 4, 8), {.n_tokens = 3, .position = 77}),
       add("none_visible_yet", with(plain, kAttendVisible, 128, 0), {.n_tokens = 3, .position = 20}),
+      add("one_quad_above_a_tile", with(above_a_tile, kAttendVisible, 3, 0), {.n_tokens = 2, .position = 60}),
       add("coarse_released_shape", with(coarse, kAttendIds, 4, 60), {.n_tokens = 1, .position = 300}),
       add("coarse_chunk", with(coarse, kAttendVisible, 16, 0), {.n_tokens = 5, .position = 500}),
       add("coarse_chunk_by_ids", with(coarse_odd, kAttendIds, 4, 30), {.n_tokens = 7, .position = 300}),

@@ -1,6 +1,7 @@
 #include "shaders/encode_index_f32/encode_index_f32.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 
@@ -26,6 +27,18 @@ Grid grid(std::span<const std::byte> params, const Variant&) {
 
 uint32_t first_item(const Params& p, const StepHeader& step) { return p.ratio == 0 ? 0 : step.position / p.ratio; }
 
+// A row whose transform repeats 6 and every value that lies between two codes: where the root of dim is a power of two
+// these are ties.
+void set_ties(std::span<float> row) {
+  constexpr std::array<float, 8> kTransform = {6, -5, 3.5f, -2.5f, 1.75f, -1.25f, 0.75f, -0.25f};
+  std::ranges::fill(row, 0.0f);
+  for (size_t i = 0; i < kTransform.size(); ++i) {
+    for (size_t j = 0; j < kTransform.size(); ++j) {
+      row[i] += (std::popcount(i & j) % 2 == 0 ? kTransform[j] : -kTransform[j]) / 8;
+    }
+  }
+}
+
 CaseData make_case(Rng& rng, Params p, const StepHeader& step) {
   p.key_words = indexer_key_words(p.dim, p.format);
   const size_t rows = row_count(p, step);
@@ -34,6 +47,11 @@ CaseData make_case(Rng& rng, Params p, const StepHeader& step) {
   data.step = spec::step_words(step);
   std::vector<float> x = spec::normal_floats(rng, std::max<size_t>(rows, 1) * p.dim);
   for (size_t i = 0; i < x.size(); ++i) x[i] *= i / p.dim % 3 == 2 ? 0x1p-30f : 1;  // rows of other sizes
+  for (size_t row = 0; row < rows; ++row) {
+    const std::span<float> values = std::span(x).subspan(row * p.dim, p.dim);
+    if (row % 5 == 1) set_ties(values);
+    if (row % 5 == 3) std::ranges::fill(values, 0.0f);
+  }
   data.bindings.push_back({.content = spec::to_bytes(x)});
   std::vector<uint32_t> before((first_item(p, step) + rows + 1) * p.key_words);
   for (uint32_t& word : before) word = std::bit_cast<uint32_t>(static_cast<float>(rng.normal()));

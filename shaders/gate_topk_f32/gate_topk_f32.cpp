@@ -46,6 +46,7 @@ struct Shape {
   GateParams params;
   uint32_t n_tokens = 0;
   double sigma = 1;           // of the logits
+  double bias = 0;            // mean of the biases
   bool equal_groups = false;  // logits and biases take a few values only, so that many experts tie exactly
 };
 
@@ -56,6 +57,7 @@ CaseData make_case(const Shape& shape, Rng& rng) {
   std::vector<uint32_t> extra(p.tokens_at - kStepHeaderWords);
   for (uint32_t t = 0; t < shape.n_tokens; ++t) extra.push_back(rng.below(kVocab));
   std::vector<float> bias = spec::normal_floats(rng, p.experts, 0.3);
+  for (float& value : bias) value += static_cast<float>(shape.bias);
   if (shape.equal_groups) std::fill(bias.begin(), bias.end(), 0.25f);
   std::vector<float> logits;
   for (uint32_t t = 0; t < shape.n_tokens; ++t) {
@@ -89,7 +91,11 @@ std::vector<KernelCase> cases() {
        .params = {.experts = 71, .k = 6, .tokens_at = 8, .scale = 1.5f},
        .n_tokens = 9,
        .equal_groups = true},
-      {.name = "far_logits", .params = {.experts = 13, .k = 3, .tokens_at = 8, .scale = 1}, .n_tokens = 7, .sigma = 12},
+      {.name = "far_logits_low_biases",
+       .params = {.experts = 13, .k = 3, .tokens_at = 8, .scale = 1},
+       .n_tokens = 7,
+       .sigma = 12,
+       .bias = -9},
       {.name = "hash", .params = {.experts = 37, .k = 6, .hash = 1, .tokens_at = 10, .scale = 1.5f}, .n_tokens = 17},
   };
   std::vector<KernelCase> result;

@@ -10,6 +10,7 @@ namespace nibble {
 namespace {
 
 using Params = HcMixPartsParams;
+using Sized = spec::ParamsAndStep<Params>;
 
 Grid grid(std::span<const std::byte> params, const Variant&) {
   const auto p = unpack_params<Params>(params);
@@ -27,7 +28,13 @@ CaseData make_case(Rng& rng, const Params& p, uint32_t tokens) {
 
 std::vector<KernelCase> cases() {
   const auto add = [](std::string name, Params p, uint32_t tokens) {
-    return KernelCase{std::move(name), [p, tokens](Rng& rng) { return make_case(rng, p, tokens); }};
+    const auto make = [](Rng& rng, const Params& params, const StepHeader& step) {
+      return make_case(rng, params, step.n_tokens);
+    };
+    return spec::sized_case(std::move(name), p, StepHeader{.n_tokens = tokens}, make,
+                            {{"width", [](Sized& s) -> uint32_t& { return s.params.width; }},
+                             {"rows", [](Sized& s) -> uint32_t& { return s.params.rows; }},
+                             {"parts", [](Sized& s) -> uint32_t& { return s.params.parts; }}});
   };
   return {
       add("released_shape", {.width = 16384, .rows = 24, .parts = 32}, 2),
@@ -35,6 +42,13 @@ std::vector<KernelCase> cases() {
       add("short_last_part", {.width = 1003, .rows = 15, .parts = 4}, 5),
       add("one_part", {.width = 777, .rows = 7, .parts = 1}, 1),
       add("8_copies", {.width = 1040, .rows = 80, .parts = 12}, 1),
+      // The squares are one of eight sums: each of them once.
+      add("squares_second", {.width = 131, .rows = 1, .parts = 2}, 2),
+      add("squares_third", {.width = 67, .rows = 10, .parts = 3}, 2),
+      add("squares_fourth", {.width = 29, .rows = 3, .parts = 2}, 3),
+      add("squares_fifth", {.width = 200, .rows = 4, .parts = 5}, 1),
+      add("squares_sixth", {.width = 90, .rows = 13, .parts = 2}, 1),
+      add("squares_seventh", {.width = 75, .rows = 6, .parts = 4}, 2),
   };
 }
 

@@ -9,6 +9,7 @@ namespace nibble {
 namespace {
 
 using Params = HcPreJoinParams;
+using Sized = spec::ParamsAndStep<Params>;
 
 Grid grid(std::span<const std::byte>, const Variant&) { return {.x = GridDim::tokens(), .y = {}, .z = {}}; }
 
@@ -45,7 +46,10 @@ std::vector<KernelCase> cases() {
     pre.norm_eps = 1e-6f;
     pre.hc_eps = 1e-6f;
     const Params p = {.pre = pre, .parts = parts};
-    return KernelCase{std::move(name), [p, step](Rng& rng) { return make_case(rng, p, step); }};
+    return spec::sized_case(std::move(name), p, step, make_case,
+                            {{"cols", [](Sized& s) -> uint32_t& { return s.params.pre.cols; }},
+                             {"copies", [](Sized& s) -> uint32_t& { return s.params.pre.copies; }},
+                             {"parts", [](Sized& s) -> uint32_t& { return s.params.parts; }}});
   };
   return {
       add("released_shape", {.cols = 4096, .copies = 4, .sinkhorn_iters = 20}, 32, {.n_tokens = 2}),

@@ -1,6 +1,8 @@
 // Random experts for the cases of this family, and how a reference reads them.
 #pragma once
 
+#include <algorithm>
+
 #include "shaders/common/spec_util.h"
 #include "shaders/moe/moe.h"
 
@@ -51,6 +53,11 @@ inline CaseBinding grouped_pairs(const std::vector<uint32_t>& ids, uint32_t expe
       words[4 * words[0] + 2] = ++in_tile;
       words[moe_order_at(pairs, experts) + next++] = pair;
     }
+  }
+  // Behind the tiles lies what an earlier step with more of them left.
+  for (uint32_t tile = 4 + 4 * words[0]; tile + 4 <= moe_order_at(pairs, experts); tile += 4) {
+    words[tile] = experts - 1;
+    words[tile + 2] = std::min(pairs, kMoeTilePairs);
   }
   return {.content = spec::to_bytes(words)};
 }

@@ -103,9 +103,10 @@ PreparedCase CaseRunner::prepare(const KernelSpec& kernel, const std::string& va
   const uint32_t slabs = options.max_slabs == 0 ? 2 : 1 + rng.below(options.max_slabs);
   prepared.dispatch = {
       .kernel = &kernel, .params = prepared.data.params, .bindings = {}, .label = kernel_case.name, .rows = UINT32_MAX};
+  const bool overlap = options.views_overlap_guards && device.info().backend == BackendKind::kVulkan;
   for (size_t b = 0; b < kernel.bindings.size(); ++b) {
     if (kernel.bindings[b].kind == BindingKind::kStep) continue;
-    prepared.bindings.emplace_back(device, kernel.bindings[b], prepared.data.bindings.at(b), slabs, rng);
+    prepared.bindings.emplace_back(device, kernel.bindings[b], prepared.data.bindings.at(b), slabs, overlap, rng);
     prepared.dispatch.bindings.push_back(prepared.bindings.back().binding());
   }
   return prepared;

@@ -22,6 +22,7 @@ struct CaseOptions {
   // for seconds. 0: always two.
   uint32_t max_slabs = 3;
   uint32_t runs = 2;
+  bool views_overlap_guards = false;  // on Vulkan, whose drivers may clamp accesses to a view
 };
 
 // A case with its buffers on a device, not recorded yet.

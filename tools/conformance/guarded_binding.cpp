@@ -22,8 +22,10 @@ std::vector<std::byte> noisy_nans(size_t bytes, Rng& rng) {
 }  // namespace
 
 GuardedBinding::GuardedBinding(Device& device, const BindingSpec& spec, const CaseBinding& content, uint32_t slabs,
-                               Rng& rng)
-    : spec_(&spec), before_(spec.access == Access::kWrite ? noisy_nans(content.content.size(), rng) : content.content) {
+                               bool views_overlap_guards, Rng& rng)
+    : spec_(&spec),
+      views_overlap_guards_(views_overlap_guards),
+      before_(spec.access == Access::kWrite ? noisy_nans(content.content.size(), rng) : content.content) {
   const bool host_memory = device.info().capabilities.has(Capability::kHostMemory);
   if (spec.kind != BindingKind::kSlabs) {
     // Matrices on the cpu lie in the mapped checkpoint, wherever its tensors begin.
@@ -48,7 +50,8 @@ void GuardedBinding::add_slab(Device& device, std::span<const std::byte> content
   for (std::byte& byte : slab.image) byte = static_cast<std::byte>(rng.below(256));
   std::copy(content.begin(), content.end(), slab.image.begin() + static_cast<ptrdiff_t>(begin));
   const auto buffer = device.allocate(total, fmt::format("case.{}", spec_->name));
-  slab.view = BufferView(buffer, begin, content.size());
+  slab.content_bytes = content.size();
+  slab.view = BufferView(buffer, begin, content.size() + (views_overlap_guards_ ? kGuardBytes : 0));
   slabs_.push_back(std::move(slab));
 }
 
@@ -68,11 +71,11 @@ std::vector<std::byte> GuardedBinding::download(Device& device, std::optional<st
     std::vector<std::byte> found(slab.image.size());
     device.download(slab.view.buffer, found);
     const uint64_t begin = slab.view.offset;
-    const uint64_t end = begin + slab.view.bytes;
+    const uint64_t end = begin + slab.content_bytes;
     for (uint64_t i = 0; i < found.size(); ++i) {
       if ((i >= begin && i < end) || found[i] == slab.image[i]) continue;
       damage = fmt::format("binding '{}': byte {} {} the view of {} bytes was overwritten", spec_->name,
-                           i < begin ? begin - i : i - end, i < begin ? "before" : "after", slab.view.bytes);
+                           i < begin ? begin - i : i - end, i < begin ? "before" : "after", slab.content_bytes);
       break;
     }
     content.insert(content.end(), found.begin() + static_cast<ptrdiff_t>(begin),

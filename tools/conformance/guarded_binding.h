@@ -15,8 +15,10 @@ namespace nibble::conformance {
 class GuardedBinding {
  public:
   // kWrite bindings are filled with noisy NaNs of the size of `content`, others with the content itself. A slab binding
-  // is cut into up to `slabs` views.
-  GuardedBinding(Device& device, const BindingSpec& spec, const CaseBinding& content, uint32_t slabs, Rng& rng);
+  // is cut into up to `slabs` views. With `views_overlap_guards` a view ends with the guard words behind its content:
+  // drivers that clamp accesses to the view then do not hide one past the content.
+  GuardedBinding(Device& device, const BindingSpec& spec, const CaseBinding& content, uint32_t slabs,
+                 bool views_overlap_guards, Rng& rng);
 
   Binding binding() const;
   // Writes guards and initial content to the device.
@@ -28,6 +30,7 @@ class GuardedBinding {
 
   struct Slab {
     BufferView view;
+    uint64_t content_bytes = 0;    // from the view's offset on
     std::vector<std::byte> image;  // of the whole buffer: guard, content, guard
   };
   std::span<const Slab> slabs() const { return slabs_; }
@@ -36,6 +39,7 @@ class GuardedBinding {
   void add_slab(Device& device, std::span<const std::byte> content, uint64_t shift, Rng& rng);
 
   const BindingSpec* spec_;
+  bool views_overlap_guards_;
   std::vector<std::byte> before_;
   uint64_t items_per_slab_ = 0;
   std::vector<Slab> slabs_;

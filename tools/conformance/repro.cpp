@@ -61,7 +61,7 @@ std::vector<Part> parts_of(const PreparedCase& prepared) {
                        .slab = &slabs[s],
                        .expected = spec.access == Access::kRead ? nullptr : expected_of(prepared, b),
                        .first = first});
-      first += slabs[s].view.bytes / 4;
+      first += slabs[s].content_bytes / 4;
     }
   }
   return parts;
@@ -176,7 +176,7 @@ class Writer {
       write_array<uint32_t>(material_.folder / before, words);
     } else {
       offset = part.slab->view.offset;
-      bytes = part.slab->view.bytes;
+      bytes = part.slab->content_bytes;
       write_array<std::byte>(material_.folder / before, part.slab->image);
     }
     std::string_view check = part.spec->access == Access::kRead ? "kUnchanged" : "kNothing";
@@ -198,7 +198,7 @@ class Writer {
 
   template <typename T>
   std::span<const T> piece(const Part& part, const std::vector<T>& all) const {
-    const uint64_t count = part.slab->view.bytes / 4;
+    const uint64_t count = part.slab->content_bytes / 4;
     check(part.first + count <= all.size(), "{}: '{}' has more than the {} elements of the reference",
           material_.row.name(), part.name, all.size());
     return std::span(all).subspan(part.first, count);
@@ -206,7 +206,7 @@ class Writer {
 
   std::vector<double> allowances(const Part& part) const {
     std::vector<double> allowed;
-    for (uint64_t i = part.first; i < part.first + part.slab->view.bytes / 4; ++i) {
+    for (uint64_t i = part.first; i < part.first + part.slab->content_bytes / 4; ++i) {
       allowed.push_back(allowed_error(*part.expected, i, kernel_.tolerance, flush_allowance(material_.info.backend)));
     }
     return allowed;
