@@ -142,7 +142,7 @@ KernelSpec moe_pairs_spec(std::string_view name) {
            {.name = "texels",
             .text = "moe/moe_pairs_texels.kernel",
             .workgroup = 8,
-            .constants = {{"FP4", kFormat}, {"ROWS", 8}, {"PAIRS", kMoeTilePairs}, {"SERIAL", 0}, {"TOKENS", 4}},
+            .constants = {{"FP4", kFormat}, {"ROWS", 8}, {"PAIRS", kMoeTilePairs}, {"SERIAL", 1}, {"TOKENS", 4}},
             .requires_ = {Capability::kSubgroups, Capability::kTexelBuffers},
             .for_wide_cpu = true,
             .texels = {"h", "w2", "s2"}},

@@ -190,7 +190,7 @@ KernelSpec moe_up_spec(std::string_view name) {
                    {.name = "texels_tile",
                     .text = "moe/moe_up_texels_tile.kernel",
                     .workgroup = 8,
-                    .constants = {{"FP4", kFp4 ? 1u : 0u}, {"ROWS", 4}, {"SERIAL", 0}, {"TOKENS", 4}},
+                    .constants = {{"FP4", kFp4 ? 1u : 0u}, {"ROWS", 4}, {"SERIAL", 1}, {"TOKENS", 4}},
                     .requires_ = {Capability::kSubgroups, Capability::kTexelBuffers},
                     .for_wide_cpu = true,
                     .min_rows = kMoeGroupedFrom,
