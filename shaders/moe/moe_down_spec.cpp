@@ -141,7 +141,7 @@ KernelSpec moe_down_spec(std::string_view name) {
                    {.name = "texels",
                     .text = "moe/moe_down_texels.kernel",
                     .workgroup = 8,
-                    .constants = {{"FP4", kFp4 ? 1u : 0u}, {"ROWS", 8}, {"SERIAL", 0}},
+                    .constants = {{"FP4", kFp4 ? 1u : 0u}, {"ROWS", 8}, {"SERIAL", 1}},
                     .requires_ = {Capability::kSubgroups, Capability::kTexelBuffers},
                     .for_wide_cpu = true,
                     .texels = {"h", "w2", "s2"}},

@@ -183,7 +183,7 @@ KernelSpec moe_up_spec(std::string_view name) {
                    {.name = "texels",
                     .text = "moe/moe_up_texels.kernel",
                     .workgroup = 8,
-                    .constants = {{"FP4", kFp4 ? 1u : 0u}, {"ROWS", 4}, {"SERIAL", 0}},
+                    .constants = {{"FP4", kFp4 ? 1u : 0u}, {"ROWS", 4}, {"SERIAL", 1}},
                     .requires_ = {Capability::kSubgroups, Capability::kTexelBuffers},
                     .for_wide_cpu = true,
                     .texels = {"x", "w1", "s1", "w3", "s3"}},
