@@ -69,15 +69,7 @@ const KernelSpec& kernels::hc_pre_f32() {
       .formula =
           "m = (X·fnᵀ)·rsqrt(mean(X²)+eps); pre, post, comb = split(m); x = RMSNorm(Σ_j pre_j·X_j); "
           "X [tokens, copies, cols]",
-      .bindings = {{.name = "streams", .shape = "[tokens, copies, cols]"},
-                   {.name = "fn", .shape = "[copies·(copies+2), copies·cols]"},
-                   {.name = "base", .shape = "[copies·(copies+2)]"},
-                   {.name = "scale", .shape = "[3]"},
-                   {.name = "norm", .shape = "[cols]"},
-                   {.name = "x", .access = Access::kWrite, .shape = "[tokens, cols]"},
-                   {.name = "post", .access = Access::kWrite, .shape = "[tokens, copies]"},
-                   {.name = "comb", .access = Access::kWrite, .shape = "[tokens, copies, copies]"},
-                   {.name = "step", .type = ElementType::kU32, .kind = BindingKind::kStep}},
+      .bindings = hc_pre_bindings({.name = "fn", .shape = "[copies·(copies+2), copies·cols]"}),
       .params = {{"cols"}, {"copies"}, {"sinkhorn_iters"}, {"norm_eps", true}, {"hc_eps", true}},
       .variants = {{.name = "portable",
                     .text = "hc_pre_f32/hc_pre_f32.kernel",

@@ -20,6 +20,13 @@ struct CpuHcInputs {
   const float* norm = nullptr;
 };
 
+[[maybe_unused]] CpuHcInputs hc_pre_inputs(const CpuArgs& args) {
+  return {.streams = args.bindings[0].as<float>(),
+          .base = args.bindings[2].as<float>(),
+          .scale = args.bindings[3].as<float>(),
+          .norm = args.bindings[4].as<float>()};
+}
+
 // comb [copies, copies] holds the logits and becomes nearly doubly stochastic; the first pass over rows is a softmax.
 [[maybe_unused]] void sinkhorn(float* comb, size_t copies, uint32_t iterations, float eps) {
   for (size_t j = 0; j < copies; ++j) {
@@ -65,10 +72,7 @@ struct CpuHcInputs {
   const auto p = args.get<HcPreParams>();
   const size_t copies = p.copies;
   const size_t width = copies * p.cols;
-  const CpuHcInputs in = {.streams = args.bindings[0].as<float>(),
-                          .base = args.bindings[2].as<float>(),
-                          .scale = args.bindings[3].as<float>(),
-                          .norm = args.bindings[4].as<float>()};
+  const CpuHcInputs in = hc_pre_inputs(args);
   float mixes[kMaxHcCopies * (kMaxHcCopies + 2)];
   for (uint64_t t = begin; t < end; ++t) {
     hc_mixes(mixes, in.streams + t * width, args.bindings[1].as<float>(), width, copies * (copies + 2), p.norm_eps);

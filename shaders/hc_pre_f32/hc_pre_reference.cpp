@@ -29,6 +29,18 @@ void balance(std::vector<double>& comb, size_t n, const HcPreParams& p) {
 
 }  // namespace
 
+std::vector<BindingSpec> hc_pre_bindings(const BindingSpec& second) {
+  return {{.name = "streams", .shape = "[tokens, copies, cols]"},
+          second,
+          {.name = "base", .shape = "[copies·(copies+2)]"},
+          {.name = "scale", .shape = "[3]"},
+          {.name = "norm", .shape = "[cols]"},
+          {.name = "x", .access = Access::kWrite, .shape = "[tokens, cols]"},
+          {.name = "post", .access = Access::kWrite, .shape = "[tokens, copies]"},
+          {.name = "comb", .access = Access::kWrite, .shape = "[tokens, copies, copies]"},
+          {.name = "step", .type = ElementType::kU32, .kind = BindingKind::kStep}};
+}
+
 std::vector<Expected> hc_pre_expected(const HcPreParams& p, const spec::HcInputs& in, uint32_t first_output,
                                       const HcMixesOf& mixes_of) {
   const size_t n = p.copies;

@@ -1,4 +1,4 @@
-// What hc_pre_f32 and hc_pre_join_f32 make of a token's mixes, in double precision.
+// What the specs of hc_pre_f32 and hc_pre_join_f32 share, and what both make of a token's mixes, in double precision.
 #pragma once
 
 #include <functional>
@@ -7,6 +7,9 @@
 #include "shaders/hc_pre_f32/hc_pre_f32.h"
 
 namespace nibble {
+
+// Their bindings, but for the second one.
+std::vector<BindingSpec> hc_pre_bindings(const BindingSpec& second);
 
 // The C·(C + 2) mixes of token t, whose copies are `streams` [copies, cols].
 using HcMixesOf = std::function<std::vector<double>(std::span<const float> streams, size_t t)>;

@@ -10,10 +10,7 @@ void run(const CpuArgs& args, uint64_t begin, uint64_t end) {
   const auto params = args.get<HcPreJoinParams>();
   const HcPreParams& p = params.pre;
   const size_t rows = size_t{p.copies} * (p.copies + 2);
-  const CpuHcInputs in = {.streams = args.bindings[0].as<float>(),
-                          .base = args.bindings[2].as<float>(),
-                          .scale = args.bindings[3].as<float>(),
-                          .norm = args.bindings[4].as<float>()};
+  const CpuHcInputs in = hc_pre_inputs(args);
   for (uint64_t t = begin; t < end; ++t) {
     const float* sums = args.bindings[1].as<float>() + t * params.parts * (rows + 1);
     float mixes[kMaxHcCopies * (kMaxHcCopies + 2) + 1] = {};

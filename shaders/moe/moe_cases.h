@@ -35,6 +35,15 @@ void add_matrices(CaseData& data, MoeMatrixShape<kFp4> shape, uint32_t experts, 
   data.bindings.push_back({.content = spec::to_bytes(scales), .item_bytes = shape.scale_bytes()});
 }
 
+// The sizes of a case of this family; Shape has the params and n_tokens.
+template <typename Shape>
+std::vector<spec::SizeOf<Shape>> moe_sizes() {
+  return {{"rows", [](Shape& s) -> uint32_t& { return s.params.rows; }},
+          {"cols", [](Shape& s) -> uint32_t& { return s.params.cols; }, 32},
+          {"k", [](Shape& s) -> uint32_t& { return s.params.k; }},
+          {"n_tokens", [](Shape& s) -> uint32_t& { return s.n_tokens; }}};
+}
+
 // What moe_group_u32 leaves for these ids.
 inline CaseBinding grouped_pairs(const std::vector<uint32_t>& ids, uint32_t experts) {
   const auto pairs = static_cast<uint32_t>(ids.size());

@@ -75,11 +75,7 @@ std::vector<KernelCase> pairs_cases() {
   };
   std::vector<KernelCase> cases;
   for (const Shape& shape : shapes) {
-    cases.push_back(spec::sized_case<Shape>(std::string(shape.name), shape, make_pairs_case<kFp4>,
-                                            {{"rows", [](Shape& s) -> uint32_t& { return s.params.rows; }},
-                                             {"cols", [](Shape& s) -> uint32_t& { return s.params.cols; }, 32},
-                                             {"k", [](Shape& s) -> uint32_t& { return s.params.k; }},
-                                             {"n_tokens", [](Shape& s) -> uint32_t& { return s.n_tokens; }}}));
+    cases.push_back(spec::sized_case(std::string(shape.name), shape, make_pairs_case<kFp4>, moe_sizes<Shape>()));
   }
   return cases;
 }

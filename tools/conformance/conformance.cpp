@@ -113,7 +113,7 @@ bool is_software(const DeviceReport& device) { return device.type == name_of(Dev
 // How long a case may take. Drivers on the host's processor share it with whatever else runs there.
 milliseconds limit_of(const DeviceReport& device, const RunOptions& options) {
   if (options.case_seconds > 0) return milliseconds(static_cast<int64_t>(options.case_seconds * 1000));
-  const int64_t scale = device.label == kSimulatorLabel ? 30 : is_software(device) ? 5 : 1;
+  const int64_t scale = is_simulator(device.label) ? 30 : is_software(device) ? 5 : 1;
   return milliseconds(scale * (options.plan.full ? 60'000 : 20'000));
 }
 

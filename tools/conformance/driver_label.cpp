@@ -34,7 +34,7 @@ std::string driver_label(const DeviceInfo& info) {
   const auto contains = [&](std::string_view part) { return text.find(part) != std::string::npos; };
   if (contains("llvmpipe")) return "lavapipe";
   if (contains("swiftshader")) return "swiftshader";
-  if (contains("oclgrind")) return std::string(kSimulatorLabel);
+  if (contains("oclgrind")) return "oclgrind";
   if (contains("pocl") || contains("pthread") || contains("portable computing")) return "pocl";
   const std::string label = words_of(lower(info.driver));
   return label.empty() ? words_of(lower(info.id)) : label;

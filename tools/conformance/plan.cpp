@@ -84,7 +84,7 @@ std::vector<uint32_t> simulated_sizes(const KernelCase& kernel_case) {
 
 void add_rows(std::vector<Row>& rows, const DeviceInfo& info, const KernelSpec& kernel, const PlanOptions& options) {
   const std::vector<KernelCase> cases = kernel.cases();
-  const bool is_simulator = driver_label(info) == kSimulatorLabel;
+  const bool simulated = is_simulator(driver_label(info));
   for (const VariantChoice& variant : variants_on(info, kernel)) {
     if (!fits(options.kernel, kernel, variant.name)) continue;
     Row row{.kernel = std::string(kernel.name), .variant = variant.name, .case_name = std::string(kAllCases)};
@@ -98,9 +98,9 @@ void add_rows(std::vector<Row>& rows, const DeviceInfo& info, const KernelSpec& 
         row.case_name = cases[i].name;
         row.case_index = static_cast<uint32_t>(i);
         row.seed = options.seed + kFullSeeds[round] + i;
-        if (is_simulator) row.sizes = simulated_sizes(cases[i]);
+        if (simulated) row.sizes = simulated_sizes(cases[i]);
         rows.push_back(row);
-        if (is_simulator && !options.full) break;
+        if (simulated && !options.full) break;
       }
     }
   }
@@ -136,10 +136,10 @@ void require_match(const std::string& pattern) {
 
 std::vector<Row> plan_rows(const DeviceInfo& info, const PlanOptions& options) {
   std::vector<Row> rows;
-  const bool is_simulator = driver_label(info) == kSimulatorLabel;
+  const bool simulated = is_simulator(driver_label(info));
   const auto wants = [&](const Probe& probe) {
     // Whole programs take a simulator minutes.
-    if (is_simulator && probe.run != nullptr) return false;
+    if (simulated && probe.run != nullptr) return false;
     return options.full || !probe.takes_much_memory;
   };
   for (const KernelSpec* kernel : all_kernels(wants)) add_rows(rows, info, *kernel, options);

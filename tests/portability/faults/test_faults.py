@@ -1,7 +1,6 @@
 """A conformance run must find each fault that the Vulkan layer beside this file can give lavapipe, name the probe or
 kernel that shows it, and find nothing on the driver without a fault."""
 
-import fnmatch
 import json
 import os
 import pathlib
@@ -10,17 +9,12 @@ import subprocess
 
 import pytest
 
-PROGRAM = os.environ["NIBBLE_PROGRAM"]
+from fault_checks import ERROR, FAIL, PROBES, RACE, bad_rows, check_attribution, run_conformance
+
 LAYERS = os.environ["NIBBLE_FAULT_LAYERS"]
 MODEL = str(pathlib.Path(__file__).parents[2] / "golden" / "models" / "tiny-1-swa-csa")
 
-FAIL = {"fail"}
-ERROR = {"error"}
-# What reads workgroup memory too early finds what another workgroup left there: twice the same, or not.
-RACE = {"fail", "nondeterministic"}
-
 # fault: (the kernels run, the rows that must not pass, the verdicts that these may have, options)
-PROBES = "probe_*"
 COPIES = ["--disable", "mapped_memory"]
 FAULTS = {
     "subgroup_add_is_max": (PROBES, ["probe_subgroup_*"], FAIL),
@@ -84,20 +78,10 @@ def conformance(tmp_path, fault, kernels, options):
     """Rows that did not pass, and how many rows there were."""
     report = tmp_path / "report.json"
     env = dict(with_fault(fault), XDG_CACHE_HOME=str(tmp_path / "cache"))
-    command = [PROGRAM, "conformance", "--device", "llvmpipe", "--no-expected", "--kernel", kernels]
-    result = subprocess.run([*command, "--json", str(report), *options], env=env, capture_output=True, text=True,
-                            timeout=200)
+    result = run_conformance(report, env, "llvmpipe", kernels, options)
     if "found" in result.stderr and "llvmpipe" in result.stderr and not report.exists():
         pytest.skip("lavapipe is not installed")
-    assert report.exists(), result.stderr
-    rows = json.loads(report.read_text())["devices"][0]["rows"]
-    bad = [row for row in rows if row["verdict"] not in ("pass", "unsupported", "skipped")]
-    assert result.returncode == (1 if bad else 0), result.stderr
-    return bad, len(rows)
-
-
-def matches(row, pattern):
-    return fnmatch.fnmatch(row["kernel"], pattern) or fnmatch.fnmatch(f"{row['kernel']}__{row['variant']}", pattern)
+    return bad_rows(report, result)
 
 
 def test_no_fault_no_alarm(tmp_path):
@@ -109,13 +93,7 @@ def test_no_fault_no_alarm(tmp_path):
 def test_fault_is_found_and_named(tmp_path, fault):
     kernels, guilty, verdicts, *options = FAULTS[fault]
     bad, _ = conformance(tmp_path, fault, kernels, options[0] if options else [])
-    for pattern in guilty:
-        shown = [row for row in bad if matches(row, pattern)]
-        assert shown, f"{pattern} passes; wrong are {sorted({row['kernel'] for row in bad})}"
-        assert {row["verdict"] for row in shown} <= verdicts
-    # Attribution means that most probes pass.
-    if kernels == PROBES and fault not in BREAKS_ALMOST_ALL:
-        assert len({row["kernel"] for row in bad}) <= 16
+    check_attribution(bad, kernels, guilty, verdicts, fault in BREAKS_ALMOST_ALL)
 
 
 # A matrix product with step words and an indirect grid; texel views; copies through staging buffers; a driver that

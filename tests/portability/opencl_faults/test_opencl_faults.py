@@ -1,20 +1,14 @@
 """A conformance run must find each fault that the OpenCL driver beside this file can have, name the probe that shows
 it, and find nothing on the driver without a fault."""
 
-import fnmatch
-import json
 import os
-import subprocess
 
 import pytest
 
-PROGRAM = os.environ["NIBBLE_PROGRAM"]
+from fault_checks import ERROR, FAIL, PROBES, RACE, bad_rows, check_attribution, run_conformance
+
 VENDORS = os.environ["NIBBLE_FAULT_VENDORS"]
 
-FAIL = {"fail"}
-ERROR = {"error"}
-RACE = {"fail", "nondeterministic"}
-PROBES = "probe_*"
 GROUP = "probe_workgroup_*"
 
 # fault: (the kernels run, the rows that must not pass, the verdicts that these may have, options)
@@ -58,18 +52,7 @@ def conformance(tmp_path, compiled, fault, kernels, options):
     report = tmp_path / "report.json"
     env = dict(os.environ, OCL_ICD_VENDORS=VENDORS, NIBBLE_FAULT=fault, XDG_CACHE_HOME=str(tmp_path / "cache"),
                POCL_CACHE_DIR=str(compiled))
-    command = [PROGRAM, "conformance", "--device", "opencl:0", "--quick", "--no-expected", "--kernel", kernels]
-    result = subprocess.run([*command, "--json", str(report), *options], env=env, capture_output=True, text=True,
-                            timeout=200)
-    assert report.exists(), result.stderr
-    rows = json.loads(report.read_text())["devices"][0]["rows"]
-    bad = [row for row in rows if row["verdict"] not in ("pass", "unsupported", "skipped")]
-    assert result.returncode == (1 if bad else 0), result.stderr
-    return bad, len(rows)
-
-
-def matches(row, pattern):
-    return fnmatch.fnmatch(row["kernel"], pattern)
+    return bad_rows(report, run_conformance(report, env, "opencl:0", kernels, options))
 
 
 def test_no_fault_no_alarm(tmp_path, compiled):
@@ -81,10 +64,4 @@ def test_no_fault_no_alarm(tmp_path, compiled):
 def test_fault_is_found_and_named(tmp_path, compiled, fault):
     kernels, guilty, verdicts, *options = FAULTS[fault]
     bad, _ = conformance(tmp_path, compiled, fault, kernels, options[0] if options else [])
-    for pattern in guilty:
-        shown = [row for row in bad if matches(row, pattern)]
-        assert shown, f"{pattern} passes; wrong are {sorted({row['kernel'] for row in bad})}"
-        assert {row["verdict"] for row in shown} <= verdicts
-    # Attribution means that most probes pass.
-    if kernels == PROBES and fault not in BREAKS_ALMOST_ALL:
-        assert len({row["kernel"] for row in bad}) <= 16
+    check_attribution(bad, kernels, guilty, verdicts, fault in BREAKS_ALMOST_ALL)
