@@ -15,6 +15,7 @@
 #include "shaders/indexer_scores_f32/indexer_scores_f32.h"
 #include "shaders/rms_norm_rope_f32/rms_norm_rope_f32.h"
 #include "shaders/topk_f32/topk_f32.h"
+#include "shaders/topk_join_u32/topk_join_u32.h"
 
 namespace nibble::bench {
 namespace {
@@ -154,6 +155,36 @@ CaseData make_topk(const TopkParams& given, const ProblemRequest& request, Rng& 
   return data;
 }
 
+TopkPartsParams with_stride(TopkPartsParams p, const ProblemRequest& request) {
+  p.stride = std::max(p.stride, visible(request, p.ratio));
+  return p;
+}
+
+size_t part_words(const TopkPartsParams& p, const ProblemRequest& request) {
+  return size_t{request.tokens} * spec::ceil_div(p.stride, p.part_length) * p.k;
+}
+
+CaseData make_topk_parts(const TopkPartsParams& given, const ProblemRequest& request, Rng& rng) {
+  const TopkPartsParams p = with_stride(given, request);
+  const size_t scores = size_t{request.tokens} * p.stride;
+  CaseData data{.params = pack_params(p), .step = spec::step_words(header_of(request))};
+  data.bindings.push_back({.content = spec::to_bytes(spec::normal_floats(rng, scores))});
+  data.bindings.push_back(spec::blank(part_words(p, request)));
+  data.bindings.push_back(spec::blank(part_words(p, request)));
+  data.bindings.emplace_back();
+  return data;
+}
+
+CaseData make_topk_join(const TopkJoinParams& given, const ProblemRequest& request, Rng& rng) {
+  const TopkJoinParams p = with_stride(given, request);
+  CaseData data{.params = pack_params(p), .step = spec::step_words(header_of(request))};
+  data.bindings.push_back({.content = random_floats(rng, part_words(p, request))});
+  data.bindings.push_back({.content = random_floats(rng, part_words(p, request))});
+  data.bindings.push_back(spec::blank(size_t{request.tokens} * (p.k + 1)));
+  data.bindings.emplace_back();
+  return data;
+}
+
 CaseData make_compress(const CompressPoolParams& p, const ProblemRequest& request, Rng& rng) {
   const size_t columns = size_t{p.width} * (p.overlap != 0 ? 2 : 1);
   CaseData data{.params = pack_params(p), .step = spec::step_words(header_of(request))};
@@ -226,6 +257,9 @@ void add_attention_problems(ProblemTable& table) {
   table["indexer_scores_f32"] = {shape<IndexerScoresParams>(
       "indexer", {.heads = 64, .dim = 128, .format = kKeyFp4, .ratio = kRatio, .g_scale = 0.011f}, make_indexer)};
   table["topk_f32"] = {shape<TopkParams>("indexer", {.k = 512, .ratio = kRatio}, make_topk)};
+  const TopkPartsParams in_stretches = {.k = 512, .ratio = kRatio, .part_length = kTopkPartLength};
+  table["topk_parts_f32"] = {shape("indexer", in_stretches, make_topk_parts)};
+  table["topk_join_u32"] = {shape("indexer", in_stretches, make_topk_join)};
   table["compress_pool_f32"] = {
       shape<CompressPoolParams>("ratio 4", {.width = 512, .ratio = 4, .overlap = 1, .slots = 8}, make_compress),
       shape<CompressPoolParams>("ratio 128", {.width = 512, .ratio = 128, .slots = 128}, make_compress)};

@@ -6,6 +6,7 @@
 #include "shaders/encode_index_f32/encode_index_f32.h"
 #include "shaders/indexer_scores_f32/indexer_scores_f32.h"
 #include "shaders/topk_f32/topk_f32.h"
+#include "shaders/topk_join_u32/topk_join_u32.h"
 
 namespace nibble {
 namespace {
@@ -45,6 +46,27 @@ BufferView append_queries(Builder& b, const AttentionContext& context, const Act
   return packed;
 }
 
+// The best of the tile's scores [tile, stride] into ids: one workgroup a token, or, where there are many, one for each
+// stretch of them and one to choose among the stretches' best.
+void append_best(Builder& b, const TopkParams& params, const BufferView& scores, const BufferView& ids,
+                 const Rows& rows) {
+  if (params.stride <= kTopkPartLength) {
+    b.add(kernels::topk_f32(), pack_params(params), {scores, ids}, "indexer.topk", rows);
+    return;
+  }
+  const TopkPartsParams parts{.k = params.k,
+                              .stride = params.stride,
+                              .ratio = params.ratio,
+                              .first_token = params.first_token,
+                              .max_tokens = params.max_tokens,
+                              .part_length = std::max(kTopkPartLength, params.k)};
+  const uint64_t words = (uint64_t{params.stride} + parts.part_length - 1) / parts.part_length * params.k;
+  const BufferView keys = b.temporary(rows, words, "indexer.part_keys");
+  const BufferView part_ids = b.temporary(rows, words, "indexer.part_ids");
+  b.add(kernels::topk_parts_f32(), pack_params(parts), {scores, keys, part_ids}, "indexer.topk_parts", rows);
+  b.add(kernels::topk_join_u32(), pack_params(parts), {keys, part_ids, ids}, "indexer.topk", rows);
+}
+
 struct IndexerQueries {
   BufferView q;  // u32 [T * heads, key_words]
   BufferView g;  // f32 [T, heads]
@@ -75,7 +97,7 @@ void append_selection(Builder& b, const AttentionContext& context, const Indexer
           "indexer.scores", rows);
     const TopkParams topk{
         .k = c.index_topk, .stride = stride, .ratio = context.ratio, .first_token = first, .max_tokens = tile};
-    b.add(kernels::topk_f32(), pack_params(topk), {scores, ids}, "indexer.topk", rows);
+    append_best(b, topk, scores, ids, rows);
   }
 }
 
