@@ -14,6 +14,7 @@ constexpr std::array<std::string_view, static_cast<size_t>(Capability::kCount)> 
     "subgroups",
     "f16",
     "int8_dot",
+    "matrix_units",
     "int64",
     "storage8",
     "storage16",

@@ -22,6 +22,7 @@ enum class Capability : uint32_t {
   kSubgroups,      // subgroup arithmetic in compute shaders
   kF16,            // 16-bit float arithmetic
   kInt8Dot,        // 4x8-bit integer dot product, on GPUs by an instruction
+  kMatrixUnits,    // a subgroup of 32 multiplies 16x16 matrices of bf16, with sums in f32
   kInt64,          // 64-bit integers in kernels
   kStorage8,       // 8-bit storage
   kStorage16,      // 16-bit storage

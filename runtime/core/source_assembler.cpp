@@ -179,6 +179,15 @@ std::string assemble_glsl(const KernelSpec& kernel, const Variant& variant, cons
   }
   const bool int8_dot = variant.requires_.has(Capability::kInt8Dot);
   if (int8_dot) text += "#extension GL_EXT_spirv_intrinsics : require\n";
+  const bool matrix_units = variant.requires_.has(Capability::kMatrixUnits);
+  if (matrix_units) {
+    for (const std::string_view name :
+         {"GL_KHR_shader_subgroup_basic", "GL_KHR_memory_scope_semantics",
+          "GL_EXT_shader_explicit_arithmetic_types_float16", "GL_NV_cooperative_matrix"}) {
+      text += fmt::format("#extension {} : require\n", name);
+    }
+    text += "#pragma use_vulkan_memory_model\n";
+  }
   text += constants_text(variant);
   text += fmt::format("layout(local_size_x = {}) in;\n", variant.workgroup);
   uint32_t number = 0;
@@ -195,6 +204,7 @@ std::string assemble_glsl(const KernelSpec& kernel, const Variant& variant, cons
   }
   text += embedded_text("dialect/glsl.prelude");
   if (int8_dot) text += embedded_text("dialect/int8_dot.prelude");
+  if (matrix_units) text += embedded_text("dialect/matrix_units.prelude");
   text += common_texts();
   text += access_macros(kernel, variant, slabs, Dialect::kGlsl);
   text += "void main() {\n#line 1\n";

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string_view>
 
@@ -21,9 +22,11 @@ struct TuningRow {
 
 std::span<const TuningRow> tuning_table();
 
-// The variant for `rows` rows in `table`, "" where it says nothing. A row that names the device beats one that names
-// the driver only; among those the one with the largest min_rows that is not above `rows`.
+// The variant for `rows` rows in `table`, "" where it says nothing. Rows of variants that are not usable do not count. A
+// row that names the device beats one that names the driver only; among those counts the one with the largest min_rows
+// that is not above `rows`, and of several the last.
 std::string_view tuned_variant(std::string_view kernel, const DeviceInfo& device, uint32_t rows,
+                               const std::function<bool(std::string_view variant)>& is_usable,
                                std::span<const TuningRow> table = tuning_table());
 
 }  // namespace nibble

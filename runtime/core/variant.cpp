@@ -43,11 +43,15 @@ const Variant& default_for(const KernelSpec& kernel, const DeviceInfo& device, c
 }
 
 const Variant& choose_for(const KernelSpec& kernel, const DeviceInfo& device, const Work& work) {
-  const std::string_view tuned = tuned_variant(kernel.name, device, work.rows);
-  for (const Variant& variant : kernel.variants) {
-    if (variant.name == tuned && is_usable(variant, device, work)) return variant;
-  }
-  return default_for(kernel, device, work);
+  const auto usable = [&](std::string_view name) -> const Variant* {
+    for (const Variant& variant : kernel.variants) {
+      if (variant.name == name && is_usable(variant, device, work)) return &variant;
+    }
+    return nullptr;
+  };
+  const Variant* tuned = usable(
+      tuned_variant(kernel.name, device, work.rows, [&](std::string_view name) { return usable(name) != nullptr; }));
+  return tuned != nullptr ? *tuned : default_for(kernel, device, work);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <spirv-tools/optimizer.hpp>
 
 #include "runtime/base/error.h"
+#include "runtime/vulkan/matrix_units.h"
 
 namespace nibble::vulkan {
 namespace {
@@ -97,11 +98,11 @@ std::vector<uint32_t> compile_glsl(std::string_view source, std::string_view nam
   if (!tools.Validate(optimised)) {
     fail(ErrorCode::kInternal, "kernel {}: SPIR-V is not valid: {}", name, one_line(log));
   }
-  return optimised;
+  return with_bf16_matrices(std::move(optimised));
 }
 
 std::string compiler_version() {
-  return fmt::format("glslang {}.{}.{} generator {}, {}, Vulkan 1.1, SPIR-V 1.3, performance passes",
+  return fmt::format("glslang {}.{}.{} generator {}, {}, Vulkan 1.1, SPIR-V 1.3, performance passes, bf16 matrices",
                      GLSLANG_VERSION_MAJOR, GLSLANG_VERSION_MINOR, GLSLANG_VERSION_PATCH,
                      glslang::GetSpirvGeneratorVersion(), spvSoftwareVersionDetailsString());
 }

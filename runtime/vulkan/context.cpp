@@ -1,6 +1,7 @@
 #include "runtime/vulkan/context.h"
 
 #include "runtime/base/error.h"
+#include "runtime/vulkan/matrix_units.h"
 
 namespace nibble::vulkan {
 namespace {
@@ -19,6 +20,11 @@ struct FeatureChain {
   VkPhysicalDeviceSubgroupSizeControlFeatures size_control = {
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES};
 
+  VkPhysicalDeviceVulkanMemoryModelFeatures memory_model = {
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES};
+  CooperativeMatrixFeatures matrix;
+  Bfloat16Features bfloat16;
+
   VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR statistics = {
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR};
 
@@ -29,6 +35,10 @@ struct FeatureChain {
     add(on, Capability::kStorage8, storage8, storage8.storageBuffer8BitAccess);
     add(on, Capability::kF16, float16, float16.shaderFloat16);
     add(on, Capability::kInt8Dot, dot, dot.shaderIntegerDotProduct);
+    add(on, Capability::kMatrixUnits, memory_model, memory_model.vulkanMemoryModel);
+    add(on, Capability::kMatrixUnits, matrix, matrix.cooperativeMatrix);
+    add(on, Capability::kMatrixUnits, bfloat16, bfloat16.shaderBFloat16Type);
+    bfloat16.shaderBFloat16CooperativeMatrix = bfloat16.shaderBFloat16Type;
     add(on, Capability::kBufferAddress, address, address.bufferDeviceAddress);
     add(on, Capability::kSubgroupSizeControl, size_control, size_control.subgroupSizeControl);
     size_control.computeFullSubgroups = size_control.subgroupSizeControl;

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "runtime/vulkan/matrix_units.h"
+
 namespace nibble::vulkan {
 namespace {
 
@@ -44,6 +46,9 @@ void read_properties(VkPhysicalDevice device, DeviceFacts& facts) {
   VkPhysicalDeviceExternalMemoryHostPropertiesEXT imports = {
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_MEMORY_HOST_PROPERTIES_EXT};
   if (facts.has_extension(VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME)) chain(properties, imports);
+  VkPhysicalDeviceSubgroupSizeControlProperties sizes_of_subgroup = {
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES};
+  if (facts.has_extension(VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME)) chain(properties, sizes_of_subgroup);
   const bool has_driver = facts.has_extension(VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME);
   const bool has_pci = facts.has_extension(VK_EXT_PCI_BUS_INFO_EXTENSION_NAME);
   if (has_driver) chain(properties, driver);
@@ -56,6 +61,10 @@ void read_properties(VkPhysicalDevice device, DeviceFacts& facts) {
   facts.max_allocation = sizes.maxMemoryAllocationSize;
   facts.host_import_alignment = imports.minImportedHostPointerAlignment;
   facts.subgroup_size = subgroup.subgroupSize;
+  if ((sizes_of_subgroup.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0) {
+    facts.smallest_subgroup = sizes_of_subgroup.minSubgroupSize;
+    facts.largest_subgroup = sizes_of_subgroup.maxSubgroupSize;
+  }
   facts.subgroup_stages = subgroup.supportedStages;
   facts.subgroup_operations = subgroup.supportedOperations;
   if (has_driver) {
@@ -81,6 +90,18 @@ void read_features(VkPhysicalDevice device, DeviceFacts& facts) {
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES};
   VkPhysicalDeviceSubgroupSizeControlFeatures size_control = {
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES};
+  VkPhysicalDeviceVulkanMemoryModelFeatures memory_model = {
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES};
+  CooperativeMatrixFeatures matrix;
+  Bfloat16Features bfloat16;
+  const bool has_matrices = facts.has_extension(kCooperativeMatrixExtension) &&
+                            facts.has_extension(kBfloat16Extension) &&
+                            facts.has_extension(VK_KHR_VULKAN_MEMORY_MODEL_EXTENSION_NAME);
+  if (has_matrices) {
+    chain(features, memory_model);
+    chain(features, matrix);
+    chain(features, bfloat16);
+  }
   chain(features, storage16);
   if (facts.has_extension(VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME)) chain(features, float16);
   if (facts.has_extension(VK_KHR_8BIT_STORAGE_EXTENSION_NAME)) chain(features, storage8);
@@ -94,6 +115,9 @@ void read_features(VkPhysicalDevice device, DeviceFacts& facts) {
   facts.float16 = float16.shaderFloat16 != 0;
   facts.storage8 = storage8.storageBuffer8BitAccess != 0;
   facts.int8_dot = dot.shaderIntegerDotProduct != 0;
+  facts.matrix_units = has_matrices && memory_model.vulkanMemoryModel != 0 && matrix.cooperativeMatrix != 0 &&
+                       bfloat16.shaderBFloat16Type != 0 && bfloat16.shaderBFloat16CooperativeMatrix != 0 &&
+                       multiplies_bf16_matrices(device);
   facts.buffer_address = address.bufferDeviceAddress != 0;
   facts.subgroup_size_control = size_control.subgroupSizeControl != 0 && size_control.computeFullSubgroups != 0;
 }

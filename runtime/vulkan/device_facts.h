@@ -29,6 +29,8 @@ struct DeviceFacts {
   uint64_t max_allocation = 0;
   uint64_t host_import_alignment = 0;  // of imported memory's address and size; 0 = it cannot be imported
   uint32_t subgroup_size = 0;
+  uint32_t smallest_subgroup = 0;  // that a kernel can ask for; 0 = it cannot
+  uint32_t largest_subgroup = 0;
   VkShaderStageFlags subgroup_stages = 0;
   VkSubgroupFeatureFlags subgroup_operations = 0;
 
@@ -41,6 +43,7 @@ struct DeviceFacts {
   bool int8_dot_accelerated = false;  // four signed bytes by four, by an instruction
   bool buffer_address = false;
   bool subgroup_size_control = false;
+  bool matrix_units = false;   // what matrix_units.h says, with the features that it needs
   bool texel_formats = false;  // uniform texel buffers of every ElementType
 
   bool has_extension(std::string_view name) const;

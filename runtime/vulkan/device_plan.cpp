@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "runtime/vulkan/matrix_units.h"
+
 namespace nibble::vulkan {
 namespace {
 
@@ -92,6 +94,8 @@ CapabilitySet capabilities_of(const DeviceFacts& facts) {
   // what needs it is tested there, and is not what they choose.
   const bool software = type_of(facts.properties.deviceType) == DeviceType::kSoftware;
   if (facts.int8_dot && (facts.int8_dot_accelerated || software)) set.add(Capability::kInt8Dot);
+  const bool fits = facts.smallest_subgroup <= kMatrixSubgroup && kMatrixSubgroup <= facts.largest_subgroup;
+  if (facts.matrix_units && facts.subgroup_size_control && fits) set.add(Capability::kMatrixUnits);
   if (facts.int64) set.add(Capability::kInt64);
   if (facts.storage8) set.add(Capability::kStorage8);
   if (facts.storage16) set.add(Capability::kStorage16);
@@ -107,6 +111,12 @@ std::vector<std::string> extensions_for(const CapabilitySet& set) {
   std::vector<std::string> names;
   if (set.has(Capability::kF16)) names.emplace_back(VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME);
   if (set.has(Capability::kInt8Dot)) names.emplace_back(VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME);
+  if (set.has(Capability::kMatrixUnits)) {
+    for (const char* name :
+         {kCooperativeMatrixExtension, kBfloat16Extension, VK_KHR_VULKAN_MEMORY_MODEL_EXTENSION_NAME}) {
+      names.emplace_back(name);
+    }
+  }
   if (set.has(Capability::kStorage8)) names.emplace_back(VK_KHR_8BIT_STORAGE_EXTENSION_NAME);
   if (set.has(Capability::kBufferAddress)) names.emplace_back(VK_KHR_BUFFER_DEVICE_ADDRESS_EXTENSION_NAME);
   if (set.has(Capability::kSubgroupSizeControl)) names.emplace_back(VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
@@ -223,6 +233,10 @@ DevicePlan plan_device(const DeviceFacts& facts, const DeviceOptions& options, u
   if (!plan.unusable.empty()) plan.info.notes.push_back("not usable: " + plan.unusable);
 
   for (const Capability capability : options.disabled) plan.info.capabilities.remove(capability);
+  // Kernels ask for the size of the subgroups that hold matrices.
+  if (!plan.info.capabilities.has(Capability::kSubgroupSizeControl)) {
+    plan.info.capabilities.remove(Capability::kMatrixUnits);
+  }
   for (const std::string& limit : options.limits) apply_limit(plan.info, limit);
   if (options.as_gpu) treat_as_gpu(plan.info);
   plan.device_memory_is_mapped = plan.info.capabilities.has(Capability::kMappedMemory);

@@ -8,8 +8,15 @@
 #include "runtime/core/kernel_needs.h"
 #include "runtime/core/variant.h"
 #include "runtime/vulkan/compiler.h"
+#include "runtime/vulkan/matrix_units.h"
 
 namespace nibble::vulkan {
+namespace {
+
+constexpr VkPipelineShaderStageCreateFlags kFullSubgroups =
+    VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT_EXT;
+
+}  // namespace
 
 std::vector<VkFormat> binding_formats(const KernelSpec& kernel, const Variant& variant,
                                       const std::vector<SlabShape>& slabs) {
@@ -66,7 +73,7 @@ std::shared_ptr<const Pipeline> PipelineLibrary::get(const KernelSpec& kernel, c
   const std::vector<uint32_t> spirv = spirv_for(source, pipeline->name);
   needs.workgroup_memory = workgroup_memory_bytes(spirv);
   require_fit(pipeline->name, needs, context_->info());
-  create(*pipeline, spirv);
+  create(*pipeline, spirv, variant.requires_.has(Capability::kMatrixUnits) ? kMatrixSubgroup : 0);
   has_new_ = true;
   by_source_[source] = pipeline;
   return pipeline;
@@ -119,7 +126,7 @@ void PipelineLibrary::create_layouts(Pipeline& pipeline) {
   pipeline.layout = PipelineLayoutHandle(*context_, layout);
 }
 
-void PipelineLibrary::create(Pipeline& pipeline, const std::vector<uint32_t>& spirv) {
+void PipelineLibrary::create(Pipeline& pipeline, const std::vector<uint32_t>& spirv, uint32_t subgroup_size) {
   create_layouts(pipeline);
   const VkShaderModuleCreateInfo module_info = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
                                                 .pNext = nullptr,
@@ -132,12 +139,17 @@ void PipelineLibrary::create(Pipeline& pipeline, const std::vector<uint32_t>& sp
   const ShaderModuleHandle module(*context_, shader);
   const VkPipelineCreateFlags flags =
       context_->plan().keep_statistics ? VkPipelineCreateFlags{VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR} : 0;
+  const VkPipelineShaderStageRequiredSubgroupSizeCreateInfo subgroup = {
+      .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
+      .pNext = nullptr,
+      .requiredSubgroupSize = subgroup_size};
+  const bool asks = subgroup_size != 0;
   const VkComputePipelineCreateInfo info = {.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
                                             .pNext = nullptr,
                                             .flags = flags,
                                             .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
-                                                      .pNext = nullptr,
-                                                      .flags = 0,
+                                                      .pNext = asks ? &subgroup : nullptr,
+                                                      .flags = asks ? kFullSubgroups : 0,
                                                       .stage = VK_SHADER_STAGE_COMPUTE_BIT,
                                                       .module = shader,
                                                       .pName = "main",

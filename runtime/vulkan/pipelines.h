@@ -34,7 +34,8 @@ class PipelineLibrary {
 
  private:
   std::vector<uint32_t> spirv_for(const std::string& source, const std::string& name);
-  void create(Pipeline& pipeline, const std::vector<uint32_t>& spirv);
+  // subgroup_size: invocations of a subgroup, 0 for what the driver takes.
+  void create(Pipeline& pipeline, const std::vector<uint32_t>& spirv, uint32_t subgroup_size);
   void create_layouts(Pipeline& pipeline);
 
   std::shared_ptr<Context> context_;

@@ -28,6 +28,10 @@ Cost gemm_cost(std::span<const std::byte> params, const StepHeader& step) {
   return {.bytes = weights * kBits / 8 + rows * (groups * p.cols + p.rows) * 4, .flops = 2 * weights * rows};
 }
 
+bool may_round_x(std::span<const std::byte> params) {
+  return unpack_params<GemmParams>(params).x_kind != static_cast<uint32_t>(XKind::kFloat);
+}
+
 // For GPUs: by how many rows of x there are at least. A weight is decoded once per TOKENS of them.
 std::vector<Variant> gpu_variants(uint32_t bits) {
   const auto gemv = [&](std::string_view name, std::string_view subgroups_name, uint32_t rows, uint32_t tokens) {
@@ -54,10 +58,26 @@ std::vector<Variant> gpu_variants(uint32_t bits) {
                               {.name = "x_tile", .type = ElementType::kF32, .count = "16 * TOKENS"}},
                    .min_rows = min_rows};
   };
+  const auto matrix = [&](std::string_view name, uint32_t parts) {
+    return Variant{.name = name,
+                   .text = "gemm/gemm_matrix.kernel",
+                   .workgroup = 128,
+                   .constants = {{"WEIGHT_BITS", bits}, {"ROWS", 128}, {"TOKENS", 64}, {"PARTS", parts}, {"SERIAL", 0}},
+                   .shared = {{.name = "w_tile", .type = ElementType::kU32x4, .count = "5 * ROWS"},
+                              {.name = "x_tile", .type = ElementType::kU32x4, .count = "5 * TOKENS * PARTS"},
+                              {.name = "out_tile", .type = ElementType::kF32, .count = "8 * WG"}},
+                   .requires_ = {Capability::kMatrixUnits},
+                   .min_rows = 16,
+                   .dialect = Dialect::kGlsl};
+  };
   std::vector<Variant> variants = gemv("gemv", "gemv_subgroups", 4, 1);
   for (Variant& variant : gemv("gemv4", "gemv4_subgroups", 2, 4)) variants.push_back(std::move(variant));
   variants.push_back(tile("tile32", 32, 16));
   variants.push_back(tile("tile64", 64, 64));
+  if (bits == 32) return variants;
+  variants.push_back(matrix("matrix3", 3));
+  variants.push_back(matrix("matrix", 1));
+  variants.back().serves = may_round_x;
   return variants;
 }
 

@@ -76,6 +76,15 @@ std::vector<Expected> reference(const CaseData& data) {
   return hc_pre_expected(p.pre, in, 5, mixes);
 }
 
+Variant variant(std::string_view name, uint32_t workgroup) {
+  return {.name = name,
+          .text = "hc_pre_f32/hc_pre_f32.kernel",
+          .workgroup = workgroup,
+          .constants = {{"JOINED", 1}, {"SUMS", kHcMostSums}},
+          .shared = {{"partial", ElementType::kF32, "SUMS"}, {"mixes", ElementType::kF32, "96"}},
+          .requires_ = {}};
+}
+
 Cost cost(std::span<const std::byte> params, const StepHeader& step) {
   const auto p = unpack_params<Params>(params);
   const uint64_t width = uint64_t{p.pre.copies} * p.pre.cols;
@@ -93,12 +102,7 @@ const KernelSpec& kernels::hc_pre_join_f32() {
           "norm); X [tokens, copies, cols]",
       .bindings = hc_pre_bindings({.name = "part_sums", .shape = "[tokens, parts, copies·(copies+2) + 1]"}),
       .params = {{"cols"}, {"copies"}, {"sinkhorn_iters"}, {"norm_eps", true}, {"hc_eps", true}, {"parts"}},
-      .variants = {{.name = "portable",
-                    .text = "hc_pre_f32/hc_pre_f32.kernel",
-                    .workgroup = 256,
-                    .constants = {{"JOINED", 1}, {"SUMS", kHcMostSums}},
-                    .shared = {{"partial", ElementType::kF32, "SUMS"}, {"mixes", ElementType::kF32, "96"}},
-                    .requires_ = {}}},
+      .variants = {variant("portable", 256), variant("wg1024", kHcMostSums)},
       .grid = grid,
       .cases = cases,
       .reference = reference,

@@ -78,6 +78,29 @@ Variant moe_int8_variant(bool up, bool (*serves)(std::span<const std::byte> para
           .dialect = Dialect::kGlsl};
 }
 
+std::vector<Variant> moe_matrix_variants(bool fp4, bool up, bool (*serves)(std::span<const std::byte> params)) {
+  const auto matrix = [&](std::string_view name, uint32_t pairs, uint32_t min_rows) {
+    return Variant{.name = name,
+                   .text = "moe/moe_matrix.kernel",
+                   .workgroup = 128,
+                   .constants = {{"FP4", fp4 ? 1u : 0u},
+                                 {"UP", up ? 1u : 0u},
+                                 {"ROWS", up ? 64u : 128u},
+                                 {"PAIRS", pairs},
+                                 {"SERIAL", 0}},
+                   .shared = {{.name = "w_tile", .type = ElementType::kU32x4, .count = "5 * WG"},
+                              {.name = "x_tile", .type = ElementType::kU32x4, .count = "5 * PAIRS"},
+                              {.name = "out_tile", .type = ElementType::kF32, .count = "16 * WG"},
+                              {.name = "members", .type = ElementType::kU32, .count = "PAIRS"}},
+                   .requires_ = {Capability::kMatrixUnits},
+                   .min_rows = min_rows,
+                   .requires_rows = kMoeGroupedFrom,
+                   .serves = serves,
+                   .dialect = Dialect::kGlsl};
+  };
+  return {matrix("matrix32", 32, kMoeGroupedFrom), matrix("matrix64", 64, 1024)};
+}
+
 Grid moe_group_grid(const Variant& variant, uint32_t rows, uint32_t k, uint32_t experts) {
   return {.x = GridDim::constant(spec::ceil_div(rows, spec::constant_of(variant, "ROWS"))),
           .y = GridDim::groups(k, kMoeTilePairs, experts),

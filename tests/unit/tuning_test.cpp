@@ -24,22 +24,39 @@ DeviceInfo device(std::string driver, std::string name) {
   return info;
 }
 
+std::string_view of_rows(std::string_view kernel, const DeviceInfo& info, uint32_t rows) {
+  return tuned_variant(
+      kernel, info, rows, [](std::string_view) { return true; }, kRows);
+}
+
 TEST(Tuning, TakesTheLargestThresholdReached) {
   const DeviceInfo info = device("driver", "Card Model 3");
-  EXPECT_EQ(tuned_variant("gemm", info, 1, kRows), "small");
-  EXPECT_EQ(tuned_variant("gemm", info, 15, kRows), "small");
-  EXPECT_EQ(tuned_variant("gemm", info, 16, kRows), "large");
+  EXPECT_EQ(of_rows("gemm", info, 1), "small");
+  EXPECT_EQ(of_rows("gemm", info, 15), "small");
+  EXPECT_EQ(of_rows("gemm", info, 16), "large");
 }
 
 TEST(Tuning, PrefersTheDeviceOverItsDriver) {
   const DeviceInfo info = device("driver", "Card Model 7");
-  EXPECT_EQ(tuned_variant("gemm", info, 3, kRows), "small");
-  EXPECT_EQ(tuned_variant("gemm", info, 64, kRows), "model");
+  EXPECT_EQ(of_rows("gemm", info, 3), "small");
+  EXPECT_EQ(of_rows("gemm", info, 64), "model");
+}
+
+// Rows for the latest devices of a driver stand behind those for all of them.
+TEST(Tuning, TakesTheLastRowThatTheDeviceCanRun) {
+  constexpr TuningRow kLater[] = {{"driver", "", "gemm", 8, "plain"}, {"driver", "", "gemm", 8, "units"}};
+  const DeviceInfo info = device("driver", "Card");
+  EXPECT_EQ(tuned_variant(
+                "gemm", info, 9, [](std::string_view) { return true; }, kLater),
+            "units");
+  EXPECT_EQ(tuned_variant(
+                "gemm", info, 9, [](std::string_view name) { return name != "units"; }, kLater),
+            "plain");
 }
 
 TEST(Tuning, SaysNothingOfUnknownDriversAndKernels) {
-  EXPECT_EQ(tuned_variant("gemm", device("drive", "Card"), 64, kRows), "");
-  EXPECT_EQ(tuned_variant("topk", device("driver", "Card"), 64, kRows), "");
+  EXPECT_EQ(of_rows("gemm", device("drive", "Card"), 64), "");
+  EXPECT_EQ(of_rows("topk", device("driver", "Card"), 64), "");
 }
 
 TEST(Tuning, TableNamesKernelsAndVariantsThatExist) {

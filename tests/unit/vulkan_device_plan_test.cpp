@@ -216,6 +216,22 @@ TEST(VulkanDevicePlan, GpusNeedAnInstructionForIntegerDotProducts) {
   EXPECT_TRUE(plan_device(facts, {}, kGiB).info.capabilities.has(Capability::kInt8Dot));
 }
 
+TEST(VulkanDevicePlan, MatrixUnitsNeedSubgroupsOfTheirSize) {
+  DeviceFacts facts = discrete_facts();
+  facts.matrix_units = facts.subgroup_size_control = true;
+  const auto has = [&](const DeviceOptions& options) {
+    return plan_device(facts, options, kGiB).info.capabilities.has(Capability::kMatrixUnits);
+  };
+  EXPECT_FALSE(has({}));  // a driver that lets no kernel ask for a size
+  facts.smallest_subgroup = 32;
+  facts.largest_subgroup = 64;
+  EXPECT_TRUE(has({}));
+  EXPECT_FALSE(has({.disabled = {Capability::kSubgroupSizeControl}}));
+  EXPECT_FALSE(has({.disabled = {Capability::kMatrixUnits}}));
+  facts.smallest_subgroup = 64;
+  EXPECT_FALSE(has({}));
+}
+
 TEST(VulkanDevicePlan, LimitsCanBeLowered) {
   const DevicePlan plan = plan_device(software_facts(), {.limits = {"max_range=1MiB", "max_allocation=8GiB"}}, kGiB);
   EXPECT_EQ(plan.info.limits.max_range, 1u << 20);
