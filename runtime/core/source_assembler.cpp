@@ -116,6 +116,11 @@ std::string constants_text(const Variant& variant) {
   return text;
 }
 
+bool has_constant(const Variant& variant, std::string_view name) {
+  return std::any_of(variant.constants.begin(), variant.constants.end(),
+                     [&](const ConstantValue& c) { return c.name == name; });
+}
+
 std::string common_texts() {
   std::string text;
   for (const EmbeddedText& embedded : embedded_texts()) {
@@ -180,6 +185,7 @@ std::string assemble_glsl(const KernelSpec& kernel, const Variant& variant, cons
   const bool int8_dot = variant.requires_.has(Capability::kInt8Dot);
   if (int8_dot) text += "#extension GL_EXT_spirv_intrinsics : require\n";
   const bool matrix_units = variant.requires_.has(Capability::kMatrixUnits);
+  const bool emulated_matrices = has_constant(variant, "EMULATED");
   if (matrix_units) {
     for (const std::string_view name :
          {"GL_KHR_shader_subgroup_basic", "GL_KHR_memory_scope_semantics",
@@ -204,8 +210,10 @@ std::string assemble_glsl(const KernelSpec& kernel, const Variant& variant, cons
   }
   text += embedded_text("dialect/glsl.prelude");
   if (int8_dot) text += embedded_text("dialect/int8_dot.prelude");
-  if (matrix_units) text += embedded_text("dialect/matrix_units.prelude");
   text += common_texts();
+  if (matrix_units || emulated_matrices) text += embedded_text("dialect/matrix_values.prelude");
+  if (matrix_units) text += embedded_text("dialect/matrix_units.prelude");
+  if (emulated_matrices) text += embedded_text("dialect/matrix_emulated.prelude");
   text += access_macros(kernel, variant, slabs, Dialect::kGlsl);
   text += "void main() {\n#line 1\n";
   text += body_text(variant);

@@ -16,6 +16,14 @@ uint32_t constant_of(const Variant& variant, std::string_view name) {
   fail(ErrorCode::kInternal, "variant '{}' has no constant '{}'", variant.name, name);
 }
 
+Variant emulated_matrices(std::string_view name, Variant variant) {
+  variant.name = name;
+  variant.constants.push_back({"EMULATED", 1});
+  variant.requires_.remove(Capability::kMatrixUnits);
+  variant.min_rows = UINT32_MAX;
+  return variant;
+}
+
 GridDim rows_dim(uint32_t count_at, uint32_t scale, uint32_t tile) {
   return count_at == kStepLogits ? GridDim::logits(scale, tile) : GridDim::tokens(scale, tile);
 }

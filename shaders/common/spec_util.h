@@ -14,6 +14,9 @@ namespace nibble::spec {
 // The variant's constant of that name; throws kInternal if it has none.
 uint32_t constant_of(const Variant& variant, std::string_view name);
 
+// A variant for matrix units with its products taken one by one instead, which every device can; never the default.
+Variant emulated_matrices(std::string_view name, Variant variant);
+
 // ceil(step[count_at]·scale / tile) for count_at 0 (tokens) or 2 (rows of logits).
 GridDim rows_dim(uint32_t count_at, uint32_t scale, uint32_t tile);
 

@@ -75,6 +75,7 @@ std::vector<Variant> gpu_variants(uint32_t bits) {
   variants.push_back(tile("tile32", 32, 16));
   variants.push_back(tile("tile64", 64, 64));
   if (bits == 32) return variants;
+  variants.push_back(spec::emulated_matrices("matrix3_emulated", matrix("matrix3", 3)));
   variants.push_back(matrix("matrix3", 3));
   variants.push_back(matrix("matrix", 1));
   variants.back().serves = may_round_x;

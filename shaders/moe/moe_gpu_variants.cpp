@@ -98,7 +98,8 @@ std::vector<Variant> moe_matrix_variants(bool fp4, bool up, bool (*serves)(std::
                    .serves = serves,
                    .dialect = Dialect::kGlsl};
   };
-  return {matrix("matrix32", 32, kMoeGroupedFrom), matrix("matrix64", 64, 1024)};
+  return {spec::emulated_matrices("matrix32_emulated", matrix("matrix32", 32, kMoeGroupedFrom)),
+          matrix("matrix32", 32, kMoeGroupedFrom), matrix("matrix64", 64, 1024)};
 }
 
 Grid moe_group_grid(const Variant& variant, uint32_t rows, uint32_t k, uint32_t experts) {
