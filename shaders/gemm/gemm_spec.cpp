@@ -32,6 +32,11 @@ bool may_round_x(std::span<const std::byte> params) {
   return unpack_params<GemmParams>(params).x_kind != static_cast<uint32_t>(XKind::kFloat);
 }
 
+// Of matrices that have tiles for all of a GPU.
+bool may_round_much_x(std::span<const std::byte> params) {
+  return may_round_x(params) && unpack_params<GemmParams>(params).rows >= 4096;
+}
+
 // For GPUs: by how many rows of x there are at least. A weight is decoded once per TOKENS of them.
 std::vector<Variant> gpu_variants(uint32_t bits) {
   const auto gemv = [&](std::string_view name, std::string_view subgroups_name, uint32_t rows, uint32_t tokens) {
@@ -58,27 +63,32 @@ std::vector<Variant> gpu_variants(uint32_t bits) {
                               {.name = "x_tile", .type = ElementType::kF32, .count = "16 * TOKENS"}},
                    .min_rows = min_rows};
   };
-  const auto matrix = [&](std::string_view name, uint32_t parts) {
-    return Variant{.name = name,
-                   .text = "gemm/gemm_matrix.kernel",
-                   .workgroup = 128,
-                   .constants = {{"WEIGHT_BITS", bits}, {"ROWS", 128}, {"TOKENS", 64}, {"PARTS", parts}, {"SERIAL", 0}},
-                   .shared = {{.name = "w_tile", .type = ElementType::kU32x4, .count = "5 * ROWS"},
-                              {.name = "x_tile", .type = ElementType::kU32x4, .count = "5 * TOKENS * PARTS"},
-                              {.name = "out_tile", .type = ElementType::kF32, .count = "8 * WG"}},
-                   .requires_ = {Capability::kMatrixUnits},
-                   .min_rows = 16,
-                   .dialect = Dialect::kGlsl};
+  const auto matrix = [&](std::string_view name, uint32_t tokens, uint32_t parts, uint32_t min_rows) {
+    return Variant{
+        .name = name,
+        .text = "gemm/gemm_matrix.kernel",
+        .workgroup = 2 * tokens,
+        .constants = {{"WEIGHT_BITS", bits}, {"ROWS", 128}, {"TOKENS", tokens}, {"PARTS", parts}, {"SERIAL", 0}},
+        .shared = {{.name = "w_tile", .type = ElementType::kU32x4, .count = "5 * ROWS"},
+                   {.name = "x_tile", .type = ElementType::kU32x4, .count = "5 * TOKENS * PARTS"},
+                   {.name = "out_tile", .type = ElementType::kF32, .count = "8 * WG"}},
+        .requires_ = {Capability::kMatrixUnits},
+        .min_rows = min_rows,
+        .dialect = Dialect::kGlsl};
   };
   std::vector<Variant> variants = gemv("gemv", "gemv_subgroups", 4, 1);
   for (Variant& variant : gemv("gemv4", "gemv4_subgroups", 2, 4)) variants.push_back(std::move(variant));
   variants.push_back(tile("tile32", 32, 16));
   variants.push_back(tile("tile64", 64, 64));
   if (bits == 32) return variants;
-  variants.push_back(spec::emulated_matrices("matrix3_emulated", matrix("matrix3", 3)));
-  variants.push_back(matrix("matrix3", 3));
-  variants.push_back(matrix("matrix", 1));
+  variants.push_back(spec::emulated_matrices("matrix3_emulated", matrix("matrix3", 64, 3, 16)));
+  variants.push_back(spec::emulated_matrices("matrix128_emulated", matrix("matrix128", 128, 1, 256)));
   variants.back().serves = may_round_x;
+  variants.push_back(matrix("matrix3", 64, 3, 16));
+  variants.push_back(matrix("matrix", 64, 1, 16));
+  variants.back().serves = may_round_x;
+  variants.push_back(matrix("matrix128", 128, 1, 256));
+  variants.back().serves = may_round_much_x;
   return variants;
 }
 
@@ -205,6 +215,18 @@ std::vector<KernelCase> gemm_cases() {
        {.rows = 75, .cols = 784, .x_stride = 784, .y_stride = 75, .x_kind = kCoarse},
        {.n_tokens = 37},
        75},
+      {"fp8_activations_many_tokens",
+       {.rows = 37, .cols = 80, .x_stride = 80, .y_stride = 37, .x_kind = kFp8},
+       {.n_tokens = 133},
+       37},
+      {"fp8_activations_many_rows",
+       {.rows = 4099, .cols = 32, .x_stride = 32, .y_stride = 4099, .x_kind = kFp8},
+       {.n_tokens = 17},
+       4099},
+      {"coarse_many_rows",
+       {.rows = 4112, .cols = 16, .x_stride = 20, .y_stride = 4112, .x_kind = kCoarse},
+       {.n_tokens = 3},
+       4112},
       {"one_block_of_scale_code_0", {.rows = 5, .cols = 32, .x_stride = 32, .y_stride = 5}, {.n_tokens = 1}, 5},
   };
   std::vector<KernelCase> cases;
