@@ -53,6 +53,7 @@ KvCache::KvCache(Device& device, const ModelConfig& config, const SessionOptions
     if (ratio == kIndexedRatio) layer.indexer = make_state(device, ratio, config.index_head_dim, name);
     layers_.push_back(std::move(layer));
   }
+  if (options.mtp) mtp_waiting_ = allocate_rows(device, 1, uint64_t{config.hc_mult} * config.hidden_size, "mtp stream");
   make_arrays(options);
   for (size_t i = 0; i < layers_.size(); ++i) bind(i);
 }
@@ -111,6 +112,7 @@ KvCache KvCache::fork() const {
       if (state->slots != 0) state->rows = copy_of(*device_, state->rows);
     }
   }
+  if (has_mtp()) copy.mtp_waiting_ = copy_of(*device_, mtp_waiting_);
   return copy;
 }
 
@@ -118,7 +120,8 @@ bool KvCache::prepare(uint32_t position, uint32_t count) {
   for (size_t i = 0; i < layers_.size(); ++i) {
     const uint32_t ratio = layers_[i].ratio;
     if (ratio == 0) continue;
-    const uint64_t begin = position / ratio;
+    const bool is_behind = has_mtp() && i + 1 == layers_.size() && position != 0;
+    const uint64_t begin = (is_behind ? position - 1 : position) / ratio;
     const uint64_t end = (uint64_t{position} + count) / ratio;
     is_changed_ |= arrays_[i].entries.make_writable(begin, end);
     if (ratio == kIndexedRatio) is_changed_ |= arrays_[i].keys.make_writable(begin, end);
@@ -136,6 +139,7 @@ void KvCache::for_each_state(F&& f) const {
     if (layer.compressor.slots != 0) f(layer.compressor.rows);
     if (layer.indexer.slots != 0) f(layer.indexer.rows);
   }
+  if (has_mtp()) f(mtp_waiting_);
 }
 
 uint64_t KvCache::state_bytes() const {

@@ -1,5 +1,6 @@
 // KvCache: what a sequence leaves on the device. Per layer: the window ring, compressed entries, indexer keys, and the
-// rows of the windows that are still open in the compressors. Entry formats: docs/numerics.md.
+// rows of the windows that are still open in the compressors. For the MTP block, which pairs a token with the one after
+// it: the last token's residual stream, too. Entry formats: docs/numerics.md.
 #pragma once
 
 #include <cstdint>
@@ -50,12 +51,15 @@ class KvCache {
 
   const KvFormat& format() const { return format_; }
   const std::vector<LayerKv>& layers() const { return layers_; }  // the MTP layer, if run, is the last
+  // f32 [1, hc_mult * hidden_size]: the trunk's stream of the last token fed. Empty unless the MTP block is run.
+  const BufferView& mtp_waiting() const { return mtp_waiting_; }
 
   // Lets the tokens [position, position + count) be fed. True if buffers changed: programs that bind the earlier ones
-  // are stale. Where memory runs out, the next call that succeeds reports what has changed until then.
+  // are stale. The MTP layer, which is a token behind, may write from position - 1 on. Where memory runs out, the next
+  // call that succeeds reports what has changed until then.
   bool prepare(uint32_t position, uint32_t count);
 
-  // Everything but entries and keys, rings and open windows, as one block of state_bytes().
+  // Everything but entries and keys: rings, open windows and the stream that waits, as one block of state_bytes().
   uint64_t state_bytes() const;
   std::vector<std::byte> state() const;
   void restore(std::span<const std::byte> state);
@@ -72,6 +76,7 @@ class KvCache {
     KvArray entries;
     KvArray keys;
   };
+  bool has_mtp() const { return mtp_waiting_.buffer != nullptr; }
   void make_arrays(const SessionOptions& options);
   void bind(size_t layer);
   template <typename F>
@@ -80,6 +85,7 @@ class KvCache {
   Device* device_;
   KvFormat format_;
   std::vector<LayerKv> layers_;
+  BufferView mtp_waiting_;
   std::vector<Arrays> arrays_;
   KvTierBytes tier_bytes_;
   bool is_changed_ = false;  // buffers, since prepare() last returned

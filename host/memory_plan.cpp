@@ -21,6 +21,7 @@ KvBytes kv_bytes(KvCache& kv) {
     bytes.indexer_keys += kv.keys(i).bytes();
     bytes.open_windows += layer.compressor.rows.bytes + layer.indexer.rows.bytes;
   }
+  bytes.open_windows += kv.mtp_waiting().bytes;
   return bytes;
 }
 
@@ -57,7 +58,7 @@ MemoryPlan plan_memory(const DeviceInfo& info, const Checkpoint& checkpoint, Ses
   before = device.allocated_bytes();
   uint64_t step_words = 0;
   const auto build = [&](uint32_t tokens, uint64_t& scratch) {
-    const auto program = build_program(device, config, weights, kv, options, tokens);
+    const auto program = build_trunk_program({device, config, weights, kv, options}, tokens);
     scratch = device.allocated_bytes() - before;
     step_words += program->layout.words;
   };

@@ -16,7 +16,7 @@ struct KvBytes {
   uint64_t indexer_keys = 0;
   uint64_t open_windows = 0;  // rows of the compressors' incomplete windows; not counted in published figures
   uint64_t alignment = 0;     // place-holders and padding
-  uint64_t mtp = 0;           // what the MTP layer would add, were it run
+  uint64_t mtp = 0;           // what the MTP block would add, were it run
 
   // As published: everything that a sequence leaves in the trunk, without the open windows.
   uint64_t kept() const { return window_rings + compressed_entries + indexer_keys; }

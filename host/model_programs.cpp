@@ -12,22 +12,42 @@ namespace {
 
 class ProgramBuilder {
  public:
-  ProgramBuilder(Device& device, const ModelConfig& config, const DeviceWeights& weights, const KvCache& kv,
-                 const SessionOptions& options, uint32_t max_tokens)
-      : device_(device),
-        config_(config),
-        weights_(weights),
-        kv_(kv),
-        options_(options),
-        program_(new ModelProgram{.layout = StepLayout(config, max_tokens),
-                                  .max_logits = options.all_logits ? max_tokens : 1}) {}
+  ProgramBuilder(const ProgramParts& parts, uint32_t max_tokens, uint32_t max_logits)
+      : device_(parts.device),
+        config_(parts.config),
+        weights_(parts.weights),
+        kv_(parts.kv),
+        options_(parts.options),
+        program_(new ModelProgram{.layout = StepLayout(config_, max_tokens), .max_logits = max_logits}) {
+    program_->stream = persistent(stream_bytes(), "stream");
+    program_->logits = persistent(uint64_t{max_logits} * config_.vocab_size * sizeof(float), "logits");
+  }
 
-  std::unique_ptr<ModelProgram> build() {
-    const Stream stream = persistent(stream_bytes(), "stream");
-    program_->logits = persistent(uint64_t{program_->max_logits} * config_.vocab_size * 4, "logits");
-    build_trunk(stream);
-    if (options_.mtp) build_mtp(stream);
-    return std::move(program_);
+  std::unique_ptr<ModelProgram> build_trunk() {
+    DispatchList list;
+    Builder b = builder(list);
+    const Stream& stream = program_->stream;
+    b.set_scope("model");
+    b.embed(weights_.embed, program_->layout.tokens_at, config_.hc_mult, stream);
+    for (size_t i = 0; i < weights_.layers.size(); ++i) {
+      const LayerTaps taps =
+          append_layer(b, weights_.layers[i], kv_.layers()[i], kv_.format(), stream, fmt::format("layers.{}", i));
+      if (options_.capture) append_capture(b, stream, taps);
+    }
+    b.set_scope("model");
+    append_head(b, weights_.hc_head, weights_.norm);
+    if (options_.mtp) b.commit(stream, kv_.mtp_waiting(), config_.hc_mult * config_.hidden_size, 1, "mtp_waiting");
+    return record(list);
+  }
+
+  std::unique_ptr<ModelProgram> build_mtp(const Stream& trunk) {
+    DispatchList list;
+    Builder b = builder(list);
+    append_mtp_input(b, *weights_.mtp, weights_.embed, trunk, program_->stream);
+    append_layer(b, weights_.mtp->layer, kv_.layers().back(), kv_.format(), program_->stream, "mtp.0");
+    b.set_scope("mtp.0");
+    append_head(b, weights_.mtp->hc_head, weights_.mtp->norm);
+    return record(list);
   }
 
  private:
@@ -40,7 +60,11 @@ class ProgramBuilder {
     return BufferView(device_.allocate((bytes + 15) / 16 * 16, label));
   }
 
-  std::unique_ptr<Program> record(DispatchList& list) {
+  Builder builder(DispatchList& list) const {
+    return {list, config_, device_.info(), program_->layout, options_, program_->max_logits};
+  }
+
+  std::unique_ptr<ModelProgram> record(DispatchList& list) {
     const DeviceLimits& limits = device_.info().limits;
     list.set_step_words(program_->layout.words);
     program_->scratch_bytes +=
@@ -48,42 +72,15 @@ class ProgramBuilder {
                          {.max_buffer = std::min(limits.max_range, limits.max_allocation),
                           .alignment = std::max<uint64_t>(limits.offset_alignment, 64)},
                          [&](uint64_t bytes, std::string label) { return device_.allocate(bytes, std::move(label)); });
-    return device_.record(list);
-  }
-
-  void build_trunk(const Stream& stream) {
-    DispatchList list;
-    Builder b(list, config_, device_.info(), program_->layout, options_, program_->max_logits);
-    b.set_scope("model");
-    b.embed(weights_.embed, program_->layout.tokens_at, config_.hc_mult, stream);
-    for (size_t i = 0; i < weights_.layers.size(); ++i) {
-      const LayerTaps taps =
-          append_layer(b, weights_.layers[i], kv_.layers()[i], kv_.format(), stream, fmt::format("layers.{}", i));
-      if (options_.capture) append_capture(b, stream, taps);
-    }
-    b.set_scope("model");
-    append_head(b, weights_.hc_head, weights_.norm, stream, program_->logits);
-    program_->trunk = record(list);
+    program_->program = device_.record(list);
     for (const Dispatch& dispatch : list.dispatches())
       program_->dispatches.push_back({dispatch.kernel, dispatch.params});
+    return std::move(program_);
   }
 
-  void build_mtp(const Stream& trunk) {
-    DispatchList list;
-    Builder b(list, config_, device_.info(), program_->layout, options_, 1);
-    const Stream stream = persistent(stream_bytes(), "mtp stream");
-    program_->mtp_logits = persistent(uint64_t{config_.vocab_size} * 4, "mtp logits");
-    append_mtp_input(b, *weights_.mtp, weights_.embed, trunk, stream);
-    append_layer(b, weights_.mtp->layer, kv_.layers().back(), kv_.format(), stream, "mtp.0");
-    b.set_scope("mtp.0");
-    append_head(b, weights_.mtp->hc_head, weights_.mtp->norm, stream, program_->mtp_logits);
-    program_->mtp = record(list);
-  }
-
-  void append_head(Builder& b, const DeviceHyperConnection& hc, const BufferView& norm, const Stream& stream,
-                   const BufferView& logits) {
-    const BufferView x = append_hc_head(b, hc, norm, stream);
-    b.linear(weights_.head, x, logits, "head", {.rows = {.count_at = kStepLogits}});
+  void append_head(Builder& b, const DeviceHyperConnection& hc, const BufferView& norm) {
+    const BufferView x = append_hc_head(b, hc, norm, program_->stream);
+    b.linear(weights_.head, x, program_->logits, "head", {.rows = {.count_at = kStepLogits}});
   }
 
   BufferView copy_row(Builder& b, const BufferView& from, uint32_t words, const std::string& name) {
@@ -113,9 +110,12 @@ class ProgramBuilder {
 
 }  // namespace
 
-std::unique_ptr<ModelProgram> build_program(Device& device, const ModelConfig& config, const DeviceWeights& weights,
-                                            const KvCache& kv, const SessionOptions& options, uint32_t max_tokens) {
-  return ProgramBuilder(device, config, weights, kv, options, max_tokens).build();
+std::unique_ptr<ModelProgram> build_trunk_program(const ProgramParts& parts, uint32_t max_tokens) {
+  return ProgramBuilder(parts, max_tokens, parts.options.all_logits ? max_tokens : 1).build_trunk();
+}
+
+std::unique_ptr<ModelProgram> build_mtp_program(const ProgramParts& parts, const Stream& trunk, uint32_t max_tokens) {
+  return ProgramBuilder(parts, max_tokens, 1).build_mtp(trunk);
 }
 
 }  // namespace nibble

@@ -21,26 +21,37 @@ struct CaptureViews {
   BufferView index_ids;  // ratio 4 only
 };
 
-// What a dispatch of the trunk costs follows from these.
+// What a dispatch costs follows from these.
 struct RecordedDispatch {
   const KernelSpec* kernel = nullptr;
   std::vector<std::byte> params;
 };
 
-// The trunk (and the MTP block) for chunks of up to `layout.max_tokens` tokens.
+// The trunk or the MTP block, for chunks of up to `layout.max_tokens` tokens.
 struct ModelProgram {
   StepLayout layout;
   uint32_t max_logits = 1;
+  Stream stream;      // f32 [max_tokens, hc_mult, hidden_size], outside the arena: of the trunk, the MTP block reads it
   BufferView logits;  // f32 [max_logits, vocab]
-  std::unique_ptr<Program> trunk;
-  std::vector<RecordedDispatch> dispatches;  // of the trunk, in order
-  BufferView mtp_logits;                     // f32 [1, vocab]
-  std::unique_ptr<Program> mtp;              // reads the trunk's stream, which therefore lives outside the arena
-  std::vector<CaptureViews> captures;
+  std::unique_ptr<Program> program;
+  std::vector<RecordedDispatch> dispatches;  // in order
+  std::vector<CaptureViews> captures;        // of the trunk
   uint64_t scratch_bytes = 0;
 };
 
-std::unique_ptr<ModelProgram> build_program(Device& device, const ModelConfig& config, const DeviceWeights& weights,
-                                            const KvCache& kv, const SessionOptions& options, uint32_t max_tokens);
+// What programs are built from. The parts outlive the call; the cache's buffers live as long as the programs.
+struct ProgramParts {
+  Device& device;
+  const ModelConfig& config;
+  const DeviceWeights& weights;
+  const KvCache& kv;
+  const SessionOptions& options;
+};
+
+// All layers and the head. Where the MTP block is run, the last token's stream is left in the cache.
+std::unique_ptr<ModelProgram> build_trunk_program(const ProgramParts& parts, uint32_t max_tokens);
+// The MTP block, for the positions of the first rows of `trunk`, a stream as trunk programs leave it. The tokens of its
+// step are those that follow these positions.
+std::unique_ptr<ModelProgram> build_mtp_program(const ProgramParts& parts, const Stream& trunk, uint32_t max_tokens);
 
 }  // namespace nibble

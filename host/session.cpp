@@ -69,7 +69,7 @@ class DeviceSession final : public Session {
     while (done < tokens.size()) {
       const size_t count = std::min<size_t>(options_.chunk - position() % options_.chunk, tokens.size() - done);
       const bool last = done + count == tokens.size();
-      run_chunk(tokens.subspan(done, count), options_.all_logits ? count : last ? 1 : 0, sink);
+      run_chunk(tokens.subspan(done, count), options_.all_logits ? count : last ? 1 : 0, sink, mtp_sink_);
       if (options_.snapshot_every != 0 && position() >= history_.last_snapshot() + options_.snapshot_every) {
         take_snapshot();
       }
@@ -83,13 +83,14 @@ class DeviceSession final : public Session {
     if (tokens.empty() || tokens.size() > options_.chunk) {
       fail(ErrorCode::kUsage, "a profile of {} tokens, a chunk has 1 to {}", tokens.size(), options_.chunk);
     }
-    ModelProgram& program = program_for(tokens);
-    last_step_ = writer_.write(program.layout, tokens, position(), 1);
-    const auto timings = model_->device().time_dispatches(*program.trunk, last_step_);
+    std::vector<DispatchTiming> timings;
+    StepHeader header;
+    const ModelProgram& program = run_step(tokens, 1, mtp_sink_, [&](Program& trunk, const auto& words) {
+      timings = model_->device().time_dispatches(trunk, words);
+      header = read_step_header(words);
+    });
     check(timings.size() == program.dispatches.size(), "{} dispatches timed of {}", timings.size(),
           program.dispatches.size());
-    history_.add_step(tokens);
-    const StepHeader header = read_step_header(last_step_);
     std::vector<DispatchProfile> profiles;
     for (size_t i = 0; i < timings.size(); ++i) {
       const RecordedDispatch& dispatch = program.dispatches[i];
@@ -108,28 +109,22 @@ class DeviceSession final : public Session {
 
   void rewind(uint32_t target) override {
     if (target > position()) fail(ErrorCode::kUsage, "rewind to position {} of {}", target, position());
-    refuse_with_mtp("rewind");
     if (target == position()) return;
     const SessionHistory::Replay replay = history_.rewind(target);
     kv_.restore(replay.from == nullptr ? std::vector<std::byte>(kv_.state_bytes()) : replay.from->state);
     last_.reset();
-    for (const std::vector<uint32_t>& step : replay.steps) run_chunk(step, 0, {});
+    for (const std::vector<uint32_t>& step : replay.steps) run_chunk(step, 0, {}, {});
   }
 
-  std::unique_ptr<Session> fork() override {
-    refuse_with_mtp("fork");
-    return std::make_unique<DeviceSession>(*this, kv_.fork());
-  }
+  std::unique_ptr<Session> fork() override { return std::make_unique<DeviceSession>(*this, kv_.fork()); }
 
   void save(const std::string& path, std::string_view note) override {
-    refuse_with_mtp("save");
     refuse_window_only("save");
     write_session(path, file_content(note), kv_, history_);
   }
 
   // Before anything was fed.
   void load(const std::string& path, std::string* note) {
-    refuse_with_mtp("load");
     refuse_window_only("load");
     history_ = read_session(path, file_content({}), kv_, note);
   }
@@ -140,19 +135,16 @@ class DeviceSession final : public Session {
 
   uint64_t scratch_bytes() const override {
     uint64_t bytes = 0;
-    for (const auto& [size, program] : programs_) bytes += program->scratch_bytes;
+    for_each_program([&](const ModelProgram& program) { bytes += program.scratch_bytes; });
     return bytes;
   }
 
   std::vector<std::string> variants() const override {
     std::set<std::string> names;
-    for (const auto& [size, program] : programs_) {
-      for (const Program* p : {program->trunk.get(), program->mtp.get()}) {
-        if (p == nullptr) continue;
-        const std::vector<std::string> used = p->variants();
-        names.insert(used.begin(), used.end());
-      }
-    }
+    for_each_program([&](const ModelProgram& program) {
+      const std::vector<std::string> used = program.program->variants();
+      names.insert(used.begin(), used.end());
+    });
     return {names.begin(), names.end()};
   }
 
@@ -188,10 +180,6 @@ class DeviceSession final : public Session {
     }
   }
 
-  void refuse_with_mtp(std::string_view what) const {
-    if (options_.mtp) fail(ErrorCode::kUnsupported, "{}: not with the MTP block, which runs one chunk behind", what);
-  }
-
   // Such a session fills no compressed entries, and its file could not be told from one that does.
   void refuse_window_only(std::string_view what) const {
     if (options_.window_only)
@@ -203,46 +191,77 @@ class DeviceSession final : public Session {
   }
 
   void take_snapshot() {
-    if (options_.snapshot_every != 0 && !options_.mtp && position() != 0) history_.add_snapshot(kv_.state());
+    if (options_.snapshot_every != 0 && position() != 0) history_.add_snapshot(kv_.state());
   }
 
-  // Gives the next tokens their room in the KV cache, and a program: for a chunk as long as the option says, or a
-  // decode step of one. Two programs serve a conversation until the cache grows.
-  ModelProgram& program_for(std::span<const uint32_t> tokens) {
-    if (kv_.prepare(position(), static_cast<uint32_t>(tokens.size()))) programs_.clear();
+  // What a step of up to so many tokens runs. Its MTP block serves all of them but the last, whose next is not known.
+  struct StepPrograms {
+    std::shared_ptr<ModelProgram> trunk;
+    std::unique_ptr<ModelProgram> mtp;  // not for single tokens
+  };
+
+  ProgramParts parts() { return {model_->device(), model_->config(), model_->weights(), kv_, options_}; }
+
+  template <typename F>
+  void for_each_program(F&& f) const {
+    for (const auto& [capacity, programs] : programs_) {
+      f(*programs.trunk);
+      if (programs.mtp != nullptr) f(*programs.mtp);
+    }
+    if (waiting_mtp_ != nullptr) f(*waiting_mtp_);
+  }
+
+  // Gives the next tokens their room in the KV cache, and programs: for a chunk as long as the option says, or a
+  // decode step of one. Both serve a conversation until the cache grows.
+  const StepPrograms& prepare(std::span<const uint32_t> tokens) {
+    if (kv_.prepare(position(), static_cast<uint32_t>(tokens.size()))) {
+      programs_.clear();
+      waiting_mtp_.reset();
+    }
     // A chunk longer than the context would only take memory.
     const uint32_t capacity = tokens.size() == 1 ? 1 : std::min(options_.chunk, options_.context);
-    std::shared_ptr<ModelProgram>& program = programs_[capacity];
-    if (program == nullptr) {
-      program = build_program(model_->device(), model_->config(), model_->weights(), kv_, options_, capacity);
+    if (!programs_.contains(capacity)) programs_[capacity] = build_programs(capacity);
+    if (options_.mtp && waiting_mtp_ == nullptr) waiting_mtp_ = build_mtp_program(parts(), kv_.mtp_waiting(), 1);
+    return programs_[capacity];
+  }
+
+  StepPrograms build_programs(uint32_t capacity) {
+    StepPrograms programs{.trunk = build_trunk_program(parts(), capacity), .mtp = nullptr};
+    if (options_.mtp && capacity > 1) {
+      programs.mtp = build_mtp_program(parts(), programs.trunk->stream, capacity - 1);
     }
-    last_ = program;
-    return *program;
+    return programs;
+  }
+
+  // Feeds one step; `run_trunk` replays the trunk's program. The MTP block pairs a position with the token after it:
+  // the last token of the step before, whose stream the cache kept, comes first, and the last one of this step waits.
+  template <typename F>
+  const ModelProgram& run_step(std::span<const uint32_t> tokens, uint32_t n_logits, const LogitsSink& mtp_sink,
+                               F&& run_trunk) {
+    const StepPrograms& programs = prepare(tokens);
+    if (options_.mtp && position() != 0) run_mtp(*waiting_mtp_, tokens.first(1), position() - 1, mtp_sink);
+    run_trunk(*programs.trunk->program, writer_.write(programs.trunk->layout, tokens, position(), n_logits));
+    if (options_.mtp && tokens.size() > 1) run_mtp(*programs.mtp, tokens.subspan(1), position(), {});
+    last_ = programs.trunk;
+    history_.add_step(tokens);
+    return *last_;
+  }
+
+  // The MTP block at `position` and those after it; `next` are the tokens that follow them.
+  void run_mtp(const ModelProgram& mtp, std::span<const uint32_t> next, uint32_t position, const LogitsSink& sink) {
+    const uint32_t rows = sink ? 1 : 0;
+    Device& device = model_->device();
+    device.wait(device.submit(*mtp.program, writer_.write(mtp.layout, next, position, rows)));
+    deliver(mtp.logits, position, rows, sink);
   }
 
   // Feeds one step; gives the logits of its last `wanted` tokens.
-  void run_chunk(std::span<const uint32_t> tokens, size_t wanted, const LogitsSink& sink) {
-    // The MTP block pairs a position with the token after it, so it runs one chunk behind the trunk.
-    if (options_.mtp && last_ != nullptr) run_mtp(tokens.front());
-    ModelProgram& program = program_for(tokens);
+  void run_chunk(std::span<const uint32_t> tokens, size_t wanted, const LogitsSink& sink, const LogitsSink& mtp_sink) {
     const auto rows = static_cast<uint32_t>(wanted);
-    last_step_ = writer_.write(program.layout, tokens, position(), rows);
     Device& device = model_->device();
-    device.wait(device.submit(*program.trunk, last_step_));
-    history_.add_step(tokens);
+    const ModelProgram& program = run_step(
+        tokens, rows, mtp_sink, [&](Program& trunk, const auto& words) { device.wait(device.submit(trunk, words)); });
     deliver(program.logits, position() - rows, rows, sink);
-  }
-
-  void run_mtp(uint32_t next_token) {
-    const StepLayout& layout = last_->layout;
-    const uint32_t count = last_step_[kStepTokens];
-    for (uint32_t t = 0; t + 1 < count; ++t) last_step_[layout.next_at + t] = last_step_[layout.tokens_at + t + 1];
-    last_step_[layout.next_at + count - 1] = next_token;
-    last_step_[kStepLogits] = 1;
-    last_step_[kStepLogitsFirst] = count - 1;
-    Device& device = model_->device();
-    device.wait(device.submit(*last_->mtp, last_step_));
-    deliver(last_->mtp_logits, position() - 1, 1, mtp_sink_);
   }
 
   void deliver(const BufferView& from, uint32_t position, uint32_t rows, const LogitsSink& sink) {
@@ -256,9 +275,9 @@ class DeviceSession final : public Session {
   SessionOptions options_;
   KvCache kv_;
   StepWriter writer_;
-  std::map<uint32_t, std::shared_ptr<ModelProgram>> programs_;  // by capacity
-  std::shared_ptr<ModelProgram> last_;                          // the program of the last step
-  std::vector<uint32_t> last_step_;                             // and its words
+  std::map<uint32_t, StepPrograms> programs_;  // by capacity
+  std::unique_ptr<ModelProgram> waiting_mtp_;  // the MTP block for the token whose stream the cache kept
+  std::shared_ptr<ModelProgram> last_;         // the trunk's program of the last step
   LogitsSink mtp_sink_;
   SessionHistory history_;
 };

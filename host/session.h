@@ -90,7 +90,8 @@ class Session {
   static std::unique_ptr<Session> create(std::shared_ptr<Model> model, const SessionOptions& options);
   // The session that was saved to a file, on any device: what follows is what would have followed there. Throws
   // kInvalidFile for a damaged file; kUsage for another model's, for other numerics, rope format or chunk than it was
-  // saved with, and for a context that it does not fit.
+  // saved with, for one saved without the MTP block where it is to run and the reverse, and for a context that it does
+  // not fit.
   static std::unique_ptr<Session> load(std::shared_ptr<Model> model, const std::string& path,
                                        const SessionOptions& options, std::string* note = nullptr);
   virtual ~Session() = default;
@@ -107,7 +108,8 @@ class Session {
   virtual std::vector<DispatchProfile> profile(std::span<const uint32_t> tokens) = 0;
 
   // Logits of the MTP block: for position i they become known when token i+1 is fed (it predicts token i+2). The sink
-  // gets the rows of chunk ends only, in order of position.
+  // gets the rows of the ends of steps only, in order of position, but not again what a rewind() repeats. A fork begins
+  // without one.
   virtual void set_mtp_sink(LogitsSink sink) = 0;
 
   virtual uint32_t position() const = 0;  // tokens fed so far
@@ -115,10 +117,10 @@ class Session {
 
   // Forgets all tokens from `position` on. From the latest snapshot before it the tokens are fed again, cut into steps
   // as they were, so that what follows is bit-identical to a session that never went further. Throws kUsage past the
-  // end, and kUnsupported with the MTP block, which runs one chunk behind.
+  // end.
   virtual void rewind(uint32_t position) = 0;
   // Saves the session to a file, which appears whole or not at all (docs/sessions.md). `note` is kept for the caller of
-  // load(). Throws kIo, kUsage (not a place to save to) or, with the MTP block, kUnsupported.
+  // load(). Throws kIo, kUsage (not a place to save to) or, with window_only, kUnsupported.
   virtual void save(const std::string& path, std::string_view note = {}) = 0;
   // A second session with the same past. Their KV caches share memory until one of them writes there.
   virtual std::unique_ptr<Session> fork() = 0;

@@ -176,6 +176,19 @@ void check_belongs(const SessionFile& file, const SessionFileContent& content) {
   }
 }
 
+// Files without the field are of sessions without the block.
+void check_mtp(const SessionFile& file, bool wanted) {
+  const auto found = file.info().find("mtp");
+  if (found != file.info().end() && !found->is_boolean()) {
+    fail(ErrorCode::kInvalidFile, "{}: 'mtp' is {}, expected true or false", file.path(), json_excerpt(*found));
+  }
+  const bool saved = found != file.info().end() && found->get<bool>();
+  if (saved == wanted) return;
+  const auto word = [](bool with) { return with ? "with" : "without"; };
+  fail(ErrorCode::kUsage, "{}: saved {} the state of the MTP block, expected one {} it: this session runs {} the block",
+       file.path(), word(saved), word(wanted), word(wanted));
+}
+
 std::vector<uint32_t> read_snapshot_positions(const SessionFile& file, const std::vector<uint32_t>& ends) {
   const auto list = file.info().find("snapshots");
   if (list == file.info().end() || !list->is_array()) {
@@ -219,6 +232,7 @@ void write_session(const std::string& path, const SessionFileContent& content, K
                {"numerics", name_of(content.options.numerics)},
                {"kv_rope", rope_name(content.options)},
                {"chunk", content.options.chunk},
+               {"mtp", content.options.mtp},
                {"position", history.position()},
                {"steps", runs.size()},
                {"snapshots", json::array()}};
@@ -243,6 +257,7 @@ SessionHistory read_session(const std::string& path, const SessionFileContent& c
                             std::string* note) {
   SessionFile file = SessionFile::open(path);
   check_belongs(file, content);
+  check_mtp(file, content.options.mtp);
   const uint32_t position = read_number(file, "position", std::numeric_limits<uint32_t>::max());
   if (position > content.options.context) {
     fail(ErrorCode::kUsage, "{}: its {} tokens do not fit a context of {}; raise --ctx", path, position,

@@ -26,8 +26,7 @@ void write_row(const RopeTable& table, uint32_t position, uint32_t* words) {
 StepLayout::StepLayout(const ModelConfig& config, uint32_t tokens) : max_tokens(tokens) {
   const uint32_t rope = config.qk_rope_head_dim;
   tokens_at = kStepHeaderWords;
-  next_at = tokens_at + max_tokens;
-  rope_plain_at = next_at + max_tokens;
+  rope_plain_at = tokens_at + max_tokens;
   rope_yarn_at = rope_plain_at + max_tokens * rope;
   words = rope_yarn_at + max_tokens * rope;
   for (const uint32_t ratio : config.compress_ratios) {

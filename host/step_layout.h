@@ -16,7 +16,6 @@ namespace nibble {
 struct StepLayout {
   uint32_t max_tokens = 1;
   uint32_t tokens_at = 0;                        // [max_tokens] ids
-  uint32_t next_at = 0;                          // [max_tokens] ids of the tokens that follow (MTP)
   uint32_t rope_plain_at = 0;                    // [max_tokens] rows: layers without a compressor
   uint32_t rope_yarn_at = 0;                     // [max_tokens] rows: layers with one
   std::map<uint32_t, uint32_t> rope_entries_at;  // by ratio: rows of the entries a chunk completes
@@ -31,7 +30,8 @@ class StepWriter {
  public:
   explicit StepWriter(const ModelConfig& config);
 
-  // The words of a step that feeds `tokens` at `position`; logits are wanted of the last `n_logits` tokens.
+  // The words of a step that feeds `tokens` at `position`; logits are wanted of the last `n_logits` tokens. The MTP
+  // block is fed the tokens that follow those of its positions.
   std::vector<uint32_t> write(const StepLayout& layout, std::span<const uint32_t> tokens, uint32_t position,
                               uint32_t n_logits) const;
 

@@ -65,7 +65,7 @@ BufferView append_moe(Builder& b, const DeviceMoe& moe, const BufferView& x, Lay
 LayerTaps append_layer(Builder& b, const DeviceLayer& layer, const LayerKv& kv, const KvFormat& format,
                        const Stream& stream, const std::string& name);
 
-// The MTP block's input from the trunk's last stream and the tokens that follow.
+// The MTP block's input from the trunk's last stream and the tokens that follow, which are those of its step.
 void append_mtp_input(Builder& b, const DeviceMtp& mtp, const DeviceTable& embed, const Stream& trunk,
                       const Stream& stream);
 

@@ -10,7 +10,7 @@ void append_mtp_input(Builder& b, const DeviceMtp& mtp, const DeviceTable& embed
   b.set_scope("mtp.0.input");
   const Rows copies{.rows_per_token = c.hc_mult};
   BufferView next = b.temporary({}, c.hidden_size, "embed");
-  b.embed(embed, b.step().next_at, 1, next);
+  b.embed(embed, b.step().tokens_at, 1, next);
   const BufferView e = b.norm_rope(next, {.cols = c.hidden_size, .weight = mtp.enorm}, "enorm");
   const BufferView h = b.norm_rope(trunk, {.cols = c.hidden_size, .weight = mtp.hnorm, .rows = copies}, "hnorm");
   const BufferView projected_e = b.linear(mtp.e_proj, b.quantised(e, c.hidden_size, "enorm"), "e_proj");

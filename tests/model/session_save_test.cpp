@@ -11,58 +11,32 @@
 
 #include "host/session.h"
 #include "host/session_file.h"
-#include "runtime/base/rng.h"
 #include "tests/model/session_calls.h"
+#include "tests/model/synthetic_session.h"
 #include "tests/support/expect_error.h"
-#include "tests/support/synthetic_model.h"
 #include "tests/support/temp_directory.h"
-#include "tests/support/test_devices.h"
 
 namespace nibble {
 namespace {
 
 namespace fs = std::filesystem;
 
-const SessionOptions kOptions = {.context = 400, .chunk = 16, .snapshot_every = 40, .kv_slab_bytes = 4096};
-
-std::shared_ptr<const Checkpoint> make_checkpoint(const TempDirectory& directory, uint64_t seed,
-                                                  const std::vector<int>& ratios = {0, 4, 24}) {
-  nlohmann::json config = synthetic_config();
-  config["num_nextn_predict_layers"] = 0;
-  config["compress_ratios"] = ratios;
-  write_synthetic_model(directory.path(), config.dump(), {.seed = seed});
-  return std::make_shared<const Checkpoint>(Checkpoint::open(directory.path()));
-}
-
-std::shared_ptr<Model> model_on(const TestDevice& device, const std::shared_ptr<const Checkpoint>& checkpoint) {
-  return Model::load(std::shared_ptr<Device>(open_test_device(device)), checkpoint);
-}
-
-class SessionSaveTest : public testing::TestWithParam<TestDevice> {
+class SessionSaveTest : public SyntheticSession {
  protected:
-  std::vector<uint32_t> random_tokens(size_t count) {
-    std::vector<uint32_t> tokens(count);
-    for (uint32_t& token : tokens) token = rng_.below(checkpoint_->config().vocab_size);
-    return tokens;
-  }
+  SessionSaveTest() : SyntheticSession({0, 4, 24}, 41, 99) {}
 
-  std::unique_ptr<Session> load(const SessionOptions& options = kOptions) {
-    return Session::load(model_, path_, options);
-  }
+  std::unique_ptr<Session> load(const SessionOptions& options) { return Session::load(model_, path_, options); }
 
-  TempDirectory directory_;
-  std::shared_ptr<const Checkpoint> checkpoint_ = make_checkpoint(directory_, 41);
-  std::shared_ptr<Model> model_ = model_on(GetParam(), checkpoint_);
-  std::string path_ = directory_.file("a.session");
-  Rng rng_{99};
+  const SessionOptions options_ = small_steps(GetParam());
+  const std::string path_ = directory_.file("a.session");
 };
 
 TEST_P(SessionSaveTest, GoesOnAsIfNothingHadHappened) {
-  const auto session = Session::create(model_, kOptions);
+  const auto session = Session::create(model_, options_);
   for (const size_t count : {0, 1, 4, 1, 40, 1, 57, 120}) {
     if (count != 0) session->feed(random_tokens(count));
     session->save(path_, "a note");
-    SessionOptions options = kOptions;
+    SessionOptions options = options_;
     options.context = 500;
     // A file fits any slabs. Each number of slabs is a kernel of its own to compile, so two lengths must do.
     if (count == 4 || count == 57) options.kv_slab_bytes = 1000;
@@ -73,32 +47,32 @@ TEST_P(SessionSaveTest, GoesOnAsIfNothingHadHappened) {
     EXPECT_TRUE(std::ranges::equal(loaded->tokens(), session->tokens()));
     for (const size_t more : {1, 14, 1}) {
       const std::vector<uint32_t> probe = random_tokens(more);
-      EXPECT_TRUE(same_bits(loaded->feed(probe), session->feed(probe))) << "after " << session->position();
+      EXPECT_TRUE(same_bits(answers(*loaded, probe), answers(*session, probe))) << "after " << session->position();
     }
   }
 }
 
 TEST_P(SessionSaveTest, ALoadedSessionRewinds) {
-  const auto session = Session::create(model_, kOptions);
+  const auto session = Session::create(model_, options_);
   SessionCalls calls;
   for (const size_t count : {70, 1, 1, 1, 60}) {
     calls.add(random_tokens(count));
     session->feed(calls.all().back());
   }
   session->save(path_);
-  const auto loaded = load();
+  const auto loaded = load(options_);
   for (const uint32_t target : {125u, 72u, 31u, 0u}) {
     loaded->rewind(target);
     calls.cut(target);
     const std::vector<uint32_t> probe = random_tokens(2);
-    EXPECT_TRUE(same_bits(loaded->feed(probe), calls.logits_after(model_, kOptions, probe))) << target;
+    EXPECT_TRUE(same_bits(answers(*loaded, probe), calls.answers_after(model_, options_, probe))) << target;
     calls.add(probe);
   }
 }
 
 // Devices sum in different orders: numbers differ in their last bits, and no more, where nothing is rounded on purpose.
 TEST_P(SessionSaveTest, GoesOnOnAnotherDevice) {
-  SessionOptions plain = kOptions;
+  SessionOptions plain = options_;
   plain.numerics = Numerics::kPlain;
   const auto here = Session::create(model_, plain);
   here->feed(random_tokens(101));
@@ -106,8 +80,8 @@ TEST_P(SessionSaveTest, GoesOnOnAnotherDevice) {
   const std::shared_ptr<Model> cpu = model_on({.label = "cpu", .id = "cpu", .options = {}}, checkpoint_);
   const auto there = Session::load(cpu, path_, plain);
   const std::vector<uint32_t> probe = random_tokens(20);
-  const std::vector<float> want = here->feed(probe);
-  const std::vector<float> moved = there->feed(probe);
+  const std::vector<float> want = answers(*here, probe);
+  const std::vector<float> moved = answers(*there, probe);
   ASSERT_EQ(moved.size(), want.size());
   for (size_t i = 0; i < want.size(); ++i) {
     const double d = std::fabs(static_cast<double>(moved[i]) - static_cast<double>(want[i]));
@@ -116,18 +90,18 @@ TEST_P(SessionSaveTest, GoesOnOnAnotherDevice) {
 }
 
 TEST_P(SessionSaveTest, TakesLittleMoreThanTheCache) {
-  const auto session = Session::create(model_, kOptions);
+  const auto session = Session::create(model_, options_);
   session->feed(random_tokens(400));  // every row of the cache is in use
   session->save(path_);
   EXPECT_LE(static_cast<double>(fs::file_size(path_)), 1.05 * static_cast<double>(session->kv_bytes()));
 }
 
 TEST_P(SessionSaveTest, RefusesWhatDoesNotBelong) {
-  const auto session = Session::create(model_, kOptions);
+  const auto session = Session::create(model_, options_);
   session->feed(random_tokens(50));
   session->save(path_);
-  const auto with = [](auto&& change) {
-    SessionOptions options = kOptions;
+  const auto with = [this](auto&& change) {
+    SessionOptions options = options_;
     change(options);
     return options;
   };
@@ -136,22 +110,22 @@ TEST_P(SessionSaveTest, RefusesWhatDoesNotBelong) {
   expect_error([&] { load(with([](auto& o) { o.kv_rope = KvRope::kF32; })); }, path_, "--kv-rope bf16", "has f32");
   expect_error([&] { load(with([](auto& o) { o.chunk = 8; })); }, path_, "--chunk 16", "has 8");
   expect_error([&] { load(with([](auto& o) { o.context = 49; })); }, path_, "50 tokens", "context of 49", "--ctx");
-  expect_error([&] { Session::load(model_, directory_.file("none"), kOptions); }, "none", "No such file");
+  expect_error([&] { Session::load(model_, directory_.file("none"), options_); }, "none", "No such file");
   const TempDirectory sibling;
-  const auto other = model_on(GetParam(), make_checkpoint(sibling, 42));
-  expect_error([&] { Session::load(other, path_, kOptions); }, path_, "another model", "expected");
+  const auto other = model_on(GetParam().device, synthetic_checkpoint(sibling, GetParam(), {0, 4, 24}, 42));
+  expect_error([&] { Session::load(other, path_, options_); }, path_, "another model", "expected");
 }
 
 TEST_P(SessionSaveTest, ASessionWithoutCompressedEntriesIsRefused) {
-  SessionOptions blind = kOptions;
+  SessionOptions blind = options_;
   blind.window_only = true;
   expect_error([&] { Session::create(model_, blind)->save(path_); }, "save", "window only");
-  Session::create(model_, kOptions)->save(path_);
+  Session::create(model_, options_)->save(path_);
   expect_error([&] { load(blind); }, "load", "window only");
 }
 
-INSTANTIATE_TEST_SUITE_P(All, SessionSaveTest, testing::ValuesIn(test_devices()),
-                         [](const auto& parameter) { return parameter.param.label; });
+INSTANTIATE_TEST_SUITE_P(All, SessionSaveTest, testing::ValuesIn(session_kinds()),
+                         [](const auto& parameter) { return parameter.param.label(); });
 
 // What follows does not depend on the device.
 class SessionFileContentTest : public SessionSaveTest {
@@ -182,7 +156,7 @@ class SessionFileContentTest : public SessionSaveTest {
 TEST_P(SessionFileContentTest, ForgedFilesAreRefused) {
   using Sections = std::map<std::string, std::string>;
   using Info = nlohmann::json;
-  const auto session = Session::create(model_, kOptions);
+  const auto session = Session::create(model_, options_);
   session->feed(random_tokens(50));
   session->save(path_);
   const std::pair<std::function<void(Info&, Sections&)>, const char*> cases[] = {
@@ -193,6 +167,7 @@ TEST_P(SessionFileContentTest, ForgedFilesAreRefused) {
       {[](Info& info, Sections&) { info["position"] = 400; }, "section 'tokens': 50 bytes, expected 400"},
       {[](Info& info, Sections&) { info["model"] = 5; }, "'model' is 5"},
       {[](Info& info, Sections&) { info["model"] = "two\nlines"; }, "another model"},
+      {[](Info& info, Sections&) { info["mtp"] = 1; }, "'mtp' is 1, expected true or false"},
       {[](Info& info, Sections&) { info["steps"] = 51; }, "'steps' is 51, expected an integer from 0 to 50"},
       {[](Info& info, Sections&) { info["steps"] = 3; }, "section 'steps': 16 bytes, expected 24"},
       {[](Info& info, Sections&) { info["snapshots"] = 3; }, "'snapshots' is not a list"},
@@ -223,14 +198,16 @@ TEST_P(SessionFileContentTest, ForgedFilesAreRefused) {
   for (const auto& [change, expected] : cases) {
     SCOPED_TRACE(expected);
     forge(change);
-    expect_error([&] { Session::load(model_, forged_, kOptions); }, forged_, expected);
+    expect_error([&] { Session::load(model_, forged_, options_); }, forged_, expected);
   }
   forge([](Info&, Sections&) {});
-  EXPECT_EQ(Session::load(model_, forged_, kOptions)->position(), 50u) << "what was not changed is accepted";
+  EXPECT_EQ(Session::load(model_, forged_, options_)->position(), 50u) << "what was not changed is accepted";
+  forge([](Info& info, Sections&) { info.erase("mtp"); });
+  EXPECT_EQ(Session::load(model_, forged_, options_)->position(), 50u) << "files from before there was the field";
 }
 
 TEST_P(SessionFileContentTest, DamagedFilesAreRefused) {
-  const auto session = Session::create(model_, kOptions);
+  const auto session = Session::create(model_, options_);
   session->feed(random_tokens(50));
   session->save(path_);
   const std::string good = read_bytes(path_);
@@ -240,47 +217,15 @@ TEST_P(SessionFileContentTest, DamagedFilesAreRefused) {
     bytes[at] = static_cast<char>(bytes[at] ^ (1 << rng_.below(8)));
     if (round % 4 == 0) bytes.resize(at);
     directory_.write("forged.session", bytes);
-    expect_error([&] { Session::load(model_, forged_, kOptions); }, forged_);
+    expect_error([&] { Session::load(model_, forged_, options_); }, forged_);
   }
 }
 
-// Of every history 1 in 5 steps goes through a file. --gtest_repeat goes on with other histories.
-TEST_P(SessionFileContentTest, RandomHistoriesEndAsFreshOnes) {
-  static uint64_t runs = 0;
-  Rng rng(1000 + runs++);
-  for (int history = 0; history < 100; ++history) {
-    std::unique_ptr<Session> session = Session::create(model_, kOptions);
-    SessionCalls calls;
-    for (int step = 0; step < 8; ++step) {
-      const uint32_t kind = rng.below(5);
-      if (kind == 0) {
-        const uint32_t target = rng.below(session->position() + 1);
-        session->rewind(target);
-        calls.cut(target);
-      } else if (kind == 1) {
-        const auto abandoned = std::move(session);
-        session = abandoned->fork();
-        abandoned->feed(random_tokens(1 + rng.below(20)));  // must not show in the fork
-      } else if (kind == 2) {
-        session->save(path_);
-        SessionOptions options = kOptions;
-        options.kv_slab_bytes = 200 + rng.below(8000);
-        session = load(options);
-      } else {
-        calls.add(random_tokens(kind == 3 ? 1 : 1 + rng.below(45)));
-        session->feed(calls.all().back());
-      }
-    }
-    const std::vector<uint32_t> probe = random_tokens(1 + rng.below(5));
-    ASSERT_TRUE(same_bits(session->feed(probe), calls.logits_after(model_, kOptions, probe))) << "history " << history;
-  }
-}
-
-// Snapshots travel along where they are small beside the entries.
 // Snapshots travel along where they are small beside the entries.
 TEST_P(SessionFileContentTest, LongSessionsKeepSnapshots) {
   const TempDirectory directory;
-  const std::shared_ptr<Model> model = model_on(GetParam(), make_checkpoint(directory, 43, {4, 4, 4}));
+  const std::shared_ptr<Model> model =
+      model_on(GetParam().device, synthetic_checkpoint(directory, GetParam(), {4, 4, 4}, 43));
   const SessionOptions options = {.numerics = Numerics::kPlain, .context = 8000, .chunk = 250, .snapshot_every = 1000};
   const auto session = Session::create(model, options);
   session->feed(random_tokens(8000));
@@ -291,18 +236,35 @@ TEST_P(SessionFileContentTest, LongSessionsKeepSnapshots) {
   loaded->rewind(7990);
   session->rewind(7990);
   const std::vector<uint32_t> probe = random_tokens(5);
-  EXPECT_TRUE(same_bits(loaded->feed(probe), session->feed(probe)));
-}
-
-std::vector<TestDevice> only_cpu() {
-  std::vector<TestDevice> devices = test_devices();
-  std::erase_if(devices, [](const TestDevice& device) { return device.label != "cpu"; });
-  return devices;
+  EXPECT_TRUE(same_bits(answers(*loaded, probe), answers(*session, probe)));
 }
 
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(SessionFileContentTest);
-INSTANTIATE_TEST_SUITE_P(Cpu, SessionFileContentTest, testing::ValuesIn(only_cpu()),
-                         [](const auto& parameter) { return parameter.param.label; });
+INSTANTIATE_TEST_SUITE_P(Cpu, SessionFileContentTest, testing::ValuesIn(only_cpu(kinds_without_mtp())),
+                         [](const auto& parameter) { return parameter.param.label(); });
+
+class SessionFileMtpTest : public SessionSaveTest {};
+
+TEST_P(SessionFileMtpTest, AFileHasTheStateThatTheSessionNeeds) {
+  SessionOptions without = options_;
+  without.mtp = false;
+  const auto trunk = Session::create(model_, without);
+  trunk->feed(random_tokens(50));
+  trunk->save(path_);
+  expect_error([&] { load(options_); }, path_, "saved without the state of the MTP block",
+               "this session runs with the block");
+  EXPECT_EQ(load(without)->position(), 50u);
+  const auto both = Session::create(model_, options_);
+  both->feed(random_tokens(50));
+  both->save(path_);
+  expect_error([&] { load(without); }, path_, "saved with the state of the MTP block",
+               "this session runs without the block");
+  EXPECT_EQ(load(options_)->position(), 50u);
+}
+
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(SessionFileMtpTest);
+INSTANTIATE_TEST_SUITE_P(Cpu, SessionFileMtpTest, testing::ValuesIn(only_cpu(kinds_with_mtp())),
+                         [](const auto& parameter) { return parameter.param.label(); });
 
 }  // namespace
 }  // namespace nibble
