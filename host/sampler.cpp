@@ -53,6 +53,11 @@ uint32_t Sampler::sample(std::span<const float> logits) {
   return best;  // rounding used up the last weight
 }
 
+void Sampler::resume(const SamplerState& state) {
+  options_.seed = state.seed;
+  rng_ = Rng(state.generator);
+}
+
 void Sampler::keep_top_k() {
   if (options_.top_k == 0 || options_.top_k >= candidates_.size()) return;
   const auto end = candidates_.begin() + options_.top_k;

@@ -19,6 +19,14 @@ struct SamplerOptions {
   uint64_t seed = 0;
 };
 
+// Where a sampler stands: what it was seeded with, and its generator, which every draw moves on.
+struct SamplerState {
+  uint64_t seed = 0;
+  Rng::State generator = {};
+
+  bool operator==(const SamplerState&) const = default;
+};
+
 class Sampler {
  public:
   // Throws Error(kUsage) for a value outside its range.
@@ -26,6 +34,10 @@ class Sampler {
 
   // Throws Error(kInternal) for a logit that is NaN or infinite, which no healthy model gives.
   uint32_t sample(std::span<const float> logits);
+
+  SamplerState state() const { return {.seed = options_.seed, .generator = rng_.state()}; }
+  // Draws from now on as the sampler that had this state(); its own temperature and filters stay.
+  void resume(const SamplerState& state);
 
  private:
   struct Candidate {

@@ -2,13 +2,19 @@
 // inputs and the same sampled text on every platform; the standard library's distributions do not promise that.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 namespace nibble {
 
 class Rng {
  public:
+  using State = std::array<uint64_t, 4>;
+
   explicit Rng(uint64_t seed);
+  // Goes on as the generator that had this state(). All zero is none that a generator has: it would stay there.
+  explicit Rng(const State& state) : state_(state) {}
+  const State& state() const { return state_; }
 
   uint64_t next_u64();
   // Uniform in [0, 1), 53 bits.
@@ -20,7 +26,7 @@ class Rng {
   double normal();
 
  private:
-  uint64_t state_[4];
+  State state_;
 };
 
 }  // namespace nibble

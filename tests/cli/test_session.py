@@ -39,6 +39,23 @@ def test_goes_on_through_many_files(tmp_path):
     assert tokens == generate("-p", PROMPT, "-n", "25")["tokens"]
 
 
+def sample(*args):
+    return json.loads(expect_success(run("run", "-m", DEMO, "-d", "cpu", "--temp", "0.9", "--json", *args)))["tokens"]
+
+
+def test_sampling_goes_on_through_many_files(tmp_path):
+    """The generator is in the file, so the seed need not be repeated, and may be; another one gives another text."""
+    whole = sample("-p", PROMPT, "--seed", "7", "-n", "40")
+    first = sample("-p", PROMPT, "--seed", "7", "-n", "15", "--save", tmp_path / "0")
+    second = sample("--load", tmp_path / "0", "-n", "10", "--save", tmp_path / "1")
+    rest = ["--load", tmp_path / "1", "-n", "15"]
+    assert first + second + sample(*rest) == whole
+    assert first + second + sample(*rest, "--seed", "7") == whole
+    other = sample(*rest, "--seed", "8")
+    assert first + second + other != whole
+    assert sample(*rest, "--seed", "8") == other
+
+
 def test_takes_more_text(saved):
     path, _ = saved
     assert generate("--load", path, "-p", " in the wilderness", "-n", "8")["prefill"]["tokens"] > 2
@@ -158,9 +175,9 @@ def test_killed_while_saving_leaves_the_old_file(saved, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["a.session"]
 
 
-def chat(*lines):
+def chat(*lines, sampling=("--temp", "0")):
     text = "".join(f"{line}\n" for line in lines).encode()
-    result = run("chat", "-m", DEMO, "-d", "cpu", "--temp", "0", "-n", "12", stdin=text)
+    result = run("chat", "-m", DEMO, "-d", "cpu", *sampling, "-n", "12", stdin=text)
     return expect_success(result).decode(), result.stderr.decode()
 
 
@@ -182,6 +199,29 @@ def test_chat_rewinds(tmp_path):
     assert answers.startswith(whole[:10]) and answers.endswith(whole[-13:])
     loaded, _ = chat(f"/load {path}", "/rewind", "/rewind", "And man?")
     assert whole.endswith(loaded)
+
+
+def test_chat_samples_on_after_save_and_load(tmp_path):
+    path = tmp_path / "chat.session"
+    unseeded, seeded, other = (("--temp", "0.9", *seed) for seed in ([], ["--seed", "7"], ["--seed", "8"]))
+    whole, _ = chat("Who made heaven?", "And the earth?", "And man?", sampling=seeded)
+    first, _ = chat("Who made heaven?", "And the earth?", f"/save {path}", sampling=seeded)
+    last, _ = chat(f"/load {path}", "And man?", sampling=unseeded)
+    assert first + last == whole
+    assert chat(f"/load {path}", "And man?", sampling=other)[0] != last
+
+
+def test_chat_draws_again_what_it_took_back(tmp_path):
+    path = tmp_path / "chat.session"
+    seeded = ("--temp", "0.9", "--seed", "7")
+    first, _ = chat("Who made heaven?", sampling=seeded)
+    whole, _ = chat("Who made heaven?", "And the earth?", f"/save {path}", "And man?", sampling=seeded)
+    assert whole.startswith(first)
+    rest = whole[len(first):]
+    rewound, _ = chat("Who made heaven?", "And the sea?", "And the sea?", "/rewind 2", "And the earth?", "And man?",
+                      sampling=seeded)
+    assert rewound.startswith(first) and rewound.endswith(rest) and len(rewound) > len(whole)
+    assert chat(f"/load {path}", "/rewind", "And the earth?", "And man?", sampling=("--temp", "0.9"))[0] == rest
 
 
 @pytest.mark.parametrize("line, word", [

@@ -105,6 +105,31 @@ TEST(Sampler, RepeatsItselfForASeed) {
   EXPECT_NE(tokens(1), tokens(2));
 }
 
+TEST(Sampler, GoesOnFromAState) {
+  const auto logits = random_logits(1009, 2.5, 8);
+  const auto draw_more = [&](Sampler& sampler) {
+    std::vector<uint32_t> drawn;
+    for (int i = 0; i < 20; ++i) drawn.push_back(sampler.sample(logits));
+    return drawn;
+  };
+  Sampler sampler({.seed = 7});
+  const SamplerState begin = sampler.state();
+  const std::vector<uint32_t> first = draw_more(sampler);
+  const SamplerState middle = sampler.state();
+  const std::vector<uint32_t> second = draw_more(sampler);
+  EXPECT_EQ(middle.seed, 7u);
+  EXPECT_NE(middle, begin);
+  ASSERT_NE(first, second);
+  Sampler other({.seed = 8});
+  other.resume(middle);
+  EXPECT_EQ(other.state(), middle);
+  EXPECT_EQ(draw_more(other), second);
+  EXPECT_EQ(other.state(), sampler.state());
+  Sampler greedy({.temperature = 0.0, .seed = 7});
+  greedy.sample(logits);
+  EXPECT_EQ(greedy.state(), begin) << "nothing is drawn at temperature 0";
+}
+
 // Against sorting everything, over a vocabulary of the real size.
 TEST(Sampler, KeepsTheSameTokensAsAFullSort) {
   const auto logits = random_logits(129'280, 1.5, 9);

@@ -19,7 +19,7 @@ namespace {
 constexpr std::string_view kHelp =
     "/help        this list\n"
     "/clear       forget the conversation\n"
-    "/rewind [N]  take back the last question and its answer, or the last N\n"
+    "/rewind [N]  take back the last question and its answer, or the last N, as if they had not been asked\n"
     "/save FILE   keep the conversation and what the model has read of it\n"
     "/load FILE   go on with a conversation that was saved\n"
     "/stats       tokens and speed of the last answer\n"

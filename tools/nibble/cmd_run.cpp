@@ -24,7 +24,7 @@ struct Flags {
   ModelFlags model;
   DeviceFlags device;
   SessionFlags session;
-  SamplerOptions sampler;
+  SamplerFlags sampler;
   std::string prompt;
   std::string prompt_file;
   std::string load;
@@ -49,9 +49,9 @@ std::vector<uint32_t> prompt_ids(const std::string& prompt, const Tokenizer& tok
 }
 
 // The text of a session that was saved, as far as it was not fed, and what the user adds.
-std::vector<uint32_t> continued_ids(const std::string& prompt, const Tokenizer& tokenizer, const std::string& note,
+std::vector<uint32_t> continued_ids(const std::string& prompt, const Tokenizer& tokenizer, const SessionNote& note,
                                     const std::string& path) {
-  std::vector<uint32_t> ids = parse_session_note(note, path).unread;
+  std::vector<uint32_t> ids = note.unread;
   const std::vector<uint32_t> more = tokenizer.encode(prompt);
   ids.insert(ids.end(), more.begin(), more.end());
   if (ids.empty()) fail(ErrorCode::kUsage, "{}: its text has ended; say what follows with -p or -f", path);
@@ -101,13 +101,15 @@ void run(const Flags& flags) {
   const LoadedModel loaded = load_model(flags.model, flags.device);
   const ModelConfig& config = loaded.config();
   const SessionOptions options = session_options(flags.session, config, usual_context(config));
-  std::string note;
+  std::string note_text;
   const auto session =
-      flags.load.empty() ? create_session(loaded, options) : load_session(loaded, options, flags.load, note);
+      flags.load.empty() ? create_session(loaded, options) : load_session(loaded, options, flags.load, note_text);
+  const SessionNote note = parse_session_note(note_text, flags.load);
   const std::vector<uint32_t> ids = flags.load.empty() ? prompt_ids(prompt, tokenizer, config.bos_token_id)
                                                        : continued_ids(prompt, tokenizer, note, flags.load);
   const uint32_t begin = session->position();
-  Sampler sampler(flags.sampler);
+  Sampler sampler(flags.sampler.options);
+  resume(sampler, note.sampler, flags.sampler.seed_given);
   std::string text;
   const TextSink sink = [&](std::string_view piece) {
     text += piece;
@@ -120,9 +122,10 @@ void run(const Flags& flags) {
   if (!flags.save.empty()) {
     // What was sampled last is not fed when the text was cut.
     const size_t fed = session->position() - begin - ids.size();
-    SessionNote unread;
-    unread.unread.assign(result.tokens.begin() + static_cast<ptrdiff_t>(fed), result.tokens.end());
-    session->save(flags.save, to_text(unread));
+    SessionNote rest{.unread = {result.tokens.begin() + static_cast<ptrdiff_t>(fed), result.tokens.end()},
+                     .sampler = sampler.state(),
+                     .chat = nullptr};
+    session->save(flags.save, to_text(rest));
   }
   if (flags.json) {
     write_stdout(to_json(result, text, loaded, *session).dump() + "\n");

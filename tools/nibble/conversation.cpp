@@ -15,7 +15,7 @@ Conversation::Conversation(const ConversationFlags& flags)
       tokenizer_(load_tokenizer(flags.model)),
       loaded_(load_model(flags.model, flags.device)),
       options_(session_options(flags.session, loaded_.config(), usual_context(loaded_.config()))),
-      sampler_(flags.sampler),
+      sampler_(flags.sampler.options),
       eos_text_(tokenizer_.token_bytes(loaded_.config().eos_token_id)) {
   clear();
 }
@@ -49,6 +49,7 @@ void Conversation::rewind(size_t count) {
   const Turn turn = turns_[turns_.size() - count];
   turns_.resize(turns_.size() - count);
   messages_.erase(messages_.begin() + static_cast<ptrdiff_t>(turn.messages), messages_.end());
+  resume(sampler_, turn.sampler, flags_.sampler.seed_given);
   if (!turn.in_session) {
     forget_read();
     return;
@@ -91,6 +92,7 @@ void Conversation::answer(size_t messages_before, const InterruptGuard& interrup
   const std::string prompt = encode_chat(messages_, {.thinking = flags_.think});
   const std::vector<uint32_t> ids = ids_to_feed(prompt);
   turns_.push_back({.messages = messages_before,
+                    .sampler = sampler_.state(),
                     .in_session = !read_.empty() || session_->position() == 0,
                     .position = session_->position(),
                     .read = read_.size(),
@@ -130,7 +132,7 @@ ordered_json Conversation::to_message(const std::string& text) const {
 
 void Conversation::save(const std::string& path) {
   const ordered_json chat = {{"messages", messages_}, {"read", read_}, {"turns", turns_json()}};
-  session_->save(path, to_text({.unread = unread_, .chat = chat}));
+  session_->save(path, to_text({.unread = unread_, .sampler = sampler_.state(), .chat = chat}));
 }
 
 ordered_json Conversation::turns_json() const {
@@ -141,6 +143,7 @@ ordered_json Conversation::turns_json() const {
                      {"position", turn.position},
                      {"read", turn.read},
                      {"unread", turn.unread}});
+    if (turn.sampler) turns.back()["sampler"] = to_json(*turn.sampler);
   }
   return turns;
 }
@@ -168,6 +171,7 @@ void Conversation::load(const std::string& path) {
     turns_ = std::move(turns);
     read_ = std::move(read);
     unread_ = std::move(note.unread);
+    resume(sampler_, note.sampler, flags_.sampler.seed_given);
   } catch (const nlohmann::json::exception&) {
     fail(ErrorCode::kInvalidFile, "{}: the note has no messages, text and turns of a conversation", path);
   }
@@ -177,6 +181,7 @@ std::vector<Conversation::Turn> Conversation::parse_turns(const ordered_json& ch
   std::vector<Turn> turns;
   for (const ordered_json& turn : chat.at("turns")) {
     turns.push_back({.messages = turn.at("messages").get<size_t>(),
+                     .sampler = sampler_member(turn, path),
                      .in_session = turn.at("in_session").get<bool>(),
                      .position = turn.at("position").get<uint32_t>(),
                      .read = turn.at("read").get<size_t>(),

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,7 @@ struct ConversationFlags {
   ModelFlags model;
   DeviceFlags device;
   SessionFlags session;
-  SamplerOptions sampler;
+  SamplerFlags sampler;
   std::string system;
   uint32_t max_tokens = 0;
   bool think = false;
@@ -33,7 +34,8 @@ class Conversation {
   void clear();
   // Answers `question` on stdout; stops when `interrupt` is raised.
   void ask(const std::string& question, const InterruptGuard& interrupt);
-  // Takes back the last `count` questions and their answers. Throws kUsage when there are fewer.
+  // Takes back the last `count` questions and their answers, and what was drawn for them: the same question gets the
+  // same answer again. Throws kUsage when there are fewer.
   void rewind(size_t count);
   void save(const std::string& path);
   // On an error the conversation stays the one it was.
@@ -47,10 +49,11 @@ class Conversation {
  private:
   // Where a question began.
   struct Turn {
-    size_t messages = 0;      // before it
-    bool in_session = false;  // the rest is true of the session as it is now
-    uint32_t position = 0;    // of the session
-    size_t read = 0;          // bytes of read_
+    size_t messages = 0;                  // before it
+    std::optional<SamplerState> sampler;  // files from before it was kept have none
+    bool in_session = false;              // the rest is true of the session as it is now
+    uint32_t position = 0;                // of the session
+    size_t read = 0;                      // bytes of read_
     std::vector<uint32_t> unread;
   };
 

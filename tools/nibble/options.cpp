@@ -139,7 +139,8 @@ void add_session_flags(CLI::App& command, SessionFlags& flags) {
       ->group(group);
 }
 
-void add_sampler_flags(CLI::App& command, SamplerOptions& options) {
+void add_sampler_flags(CLI::App& command, SamplerFlags& flags) {
+  SamplerOptions& options = flags.options;
   const std::string group = "Sampling";
   command.add_option("--temp", options.temperature, "Temperature; 0 always takes the likeliest token")
       ->type_name("T")
@@ -160,8 +161,12 @@ void add_sampler_flags(CLI::App& command, SamplerOptions& options) {
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str()
       ->group(group);
-  command.add_option("--seed", options.seed, "The same seed gives the same text on the same device")
+  command
+      .add_option("--seed", options.seed,
+                  "The same seed gives the same text on the same device; a session that was loaded draws on where it "
+                  "stopped, unless another seed is given")
       ->type_name("S")
+      ->each([&flags](const std::string&) { flags.seed_given = true; })
       ->capture_default_str()
       ->group(group);
 }

@@ -38,13 +38,19 @@ struct SessionFlags {
   std::string kv_directory;
 };
 
+// How tokens are drawn.
+struct SamplerFlags {
+  SamplerOptions options;
+  bool seed_given = false;  // a seed that nobody gave is no reason to leave a saved generator
+};
+
 void add_model_flags(CLI::App& command, ModelFlags& flags);
 // `with_name` = false leaves -d out, for commands about all devices.
 void add_device_flags(CLI::App& command, DeviceFlags& flags, bool with_name = true);
 // What list_devices and open_device take. Resolves the default cache directory from the environment.
 DeviceOptions device_options(const DeviceFlags& flags);
 void add_session_flags(CLI::App& command, SessionFlags& flags);
-void add_sampler_flags(CLI::App& command, SamplerOptions& options);
+void add_sampler_flags(CLI::App& command, SamplerFlags& flags);
 // The switch alone: what --json prints is each command's business.
 void add_json_flag(CLI::App& command, bool& json);
 
