@@ -11,20 +11,9 @@ namespace nibble {
 namespace {
 
 constexpr std::array<std::string_view, static_cast<size_t>(Capability::kCount)> kCapabilityNames = {
-    "subgroups",
-    "f16",
-    "int8_dot",
-    "matrix_units",
-    "int64",
-    "storage8",
-    "storage16",
-    "bda",
-    "texel_buffers",
-    "timestamps",
-    "host_memory",
-    "subgroup_size_control",
-    "mapped_memory",
-    "host_import"};
+    "subgroups",     "f16",        "int8_dot",      "matrix_units", "int64",       "storage8",
+    "storage16",     "bda",        "texel_buffers", "timestamps",   "host_memory", "subgroup_size_control",
+    "mapped_memory", "host_import"};
 
 struct LimitField {
   std::string_view name;

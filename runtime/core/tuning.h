@@ -22,9 +22,9 @@ struct TuningRow {
 
 std::span<const TuningRow> tuning_table();
 
-// The variant for `rows` rows in `table`, "" where it says nothing. Rows of variants that are not usable do not count. A
-// row that names the device beats one that names the driver only; among those counts the one with the largest min_rows
-// that is not above `rows`, and of several the last.
+// The variant for `rows` rows in `table`, "" where it says nothing. Rows of variants that are not usable do not count.
+// A row that names the device beats one that names the driver only; among those counts the one with the largest
+// min_rows that is not above `rows`, and of several the last.
 std::string_view tuned_variant(std::string_view kernel, const DeviceInfo& device, uint32_t rows,
                                const std::function<bool(std::string_view variant)>& is_usable,
                                std::span<const TuningRow> table = tuning_table());

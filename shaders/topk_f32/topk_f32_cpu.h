@@ -38,7 +38,7 @@ inline TopkCut find_topk_cut(std::span<const uint32_t> keys, uint32_t n) {
     std::vector<uint32_t> next;
     next.reserve(histogram[digit]);
     std::copy_if(keys.begin(), keys.end(), std::back_inserter(next),
-                 [&](uint32_t key) { return (key >> shift & mask) == digit; });
+                 [digit, shift = shift, mask = mask](uint32_t key) { return (key >> shift & mask) == digit; });
     sharing = std::move(next);
     keys = sharing;
   }
