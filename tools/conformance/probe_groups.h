@@ -16,6 +16,7 @@ std::vector<Probe> integer_probes();    // arithmetic of 32-bit words and conver
 std::vector<Probe> workgroup_probes();  // workgroup memory, barriers, indices, control flow
 std::vector<Probe> binding_probes();    // how memory, params and step words reach a kernel
 std::vector<Probe> subgroup_probes();
+std::vector<Probe> matrix_probes();
 std::vector<Probe> program_probes();  // several dispatches, replays, transfers
 std::vector<Probe> large_probes();    // buffers of gigabytes
 

@@ -6,7 +6,7 @@ const std::vector<Probe>& probes() {
   static const std::vector<Probe> all = [] {
     std::vector<Probe> list;
     for (auto* group : {float_probes, special_probes, integer_probes, workgroup_probes, binding_probes, subgroup_probes,
-                        program_probes, large_probes}) {
+                        matrix_probes, program_probes, large_probes}) {
       for (Probe& probe : group()) list.push_back(std::move(probe));
     }
     return list;

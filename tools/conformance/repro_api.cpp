@@ -4,6 +4,7 @@
 
 #include "runtime/opencl/exported_dispatch.h"
 #include "runtime/vulkan/exported_dispatch.h"
+#include "runtime/vulkan/matrix_units.h"
 
 namespace nibble::conformance {
 
@@ -40,12 +41,16 @@ ReproApi vulkan_repro(const ReproMaterial& material, const PreparedCase& prepare
                               variant.workgroup, launch.depends_on_step);
   api.constants += fmt::format("constexpr bool kIsMapped = {};  // buffers are written in place\n",
                                on.has(Capability::kMappedMemory));
+  const bool in_subgroups = variant.requires_.has(Capability::kMatrixUnits);
+  api.constants += fmt::format("constexpr uint32_t kSubgroup = {};  // invocations, 0: as the driver likes\n",
+                               in_subgroups ? vulkan::kMatrixSubgroup : 0);
   const std::pair<std::string_view, Capability> features[] = {
       {"Int64", Capability::kInt64},
       {"Storage16", Capability::kStorage16},
       {"Storage8", Capability::kStorage8},
       {"F16", Capability::kF16},
       {"Int8Dot", Capability::kInt8Dot},
+      {"MatrixUnits", Capability::kMatrixUnits},
       {"BufferAddress", Capability::kBufferAddress},
       {"SubgroupSizeControl", Capability::kSubgroupSizeControl},
       {"TexelBuffers", Capability::kTexelBuffers},

@@ -16,7 +16,8 @@ enum class Verdict {
   kCrash,             // the process ended
   kHang,              // the time limit passed
   kError,             // an API call failed, or the device was lost
-  kSkipped,           // not run: another case of the variant crashed or hung, or it does not serve these params
+  kSkipped,           // not run: another case of the variant crashed or hung, or took a quick run's time, or it
+                      // does not serve these params
 };
 std::string_view name_of(Verdict verdict);
 // Throws kInvalidFile for a word that is none.

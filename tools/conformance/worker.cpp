@@ -6,6 +6,10 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <map>
+#include <optional>
+
+#include <fmt/format.h>
 
 #include "runtime/base/error.h"
 #include "runtime/vulkan/driver_build.h"
@@ -67,20 +71,46 @@ CaseResult run_row(CaseRunner& runner, const Row& row, bool full) {
   return runner.run(kernel, row.variant, case_of(kernel, row), case_options(row, full));
 }
 
+// A quick run leaves out what remains of a variant whose cases took longer: a slow driver spends its minute on all
+// variants rather than on a few.
+class QuickBudget {
+ public:
+  explicit QuickBudget(bool is_full) : is_full_(is_full) {}
+  std::optional<CaseResult> refuse(const Row& row) const {
+    const auto spent = seconds_.find(row.variant_name());
+    if (is_full_ || spent == seconds_.end() || spent->second < kSecondsPerVariant) return std::nullopt;
+    return CaseResult{.verdict = Verdict::kSkipped,
+                      .message = fmt::format("a quick run: the variant took {:.0f} s already", spent->second)};
+  }
+  void spend(const Row& row, double seconds) { seconds_[row.variant_name()] += seconds; }
+
+ private:
+  static constexpr double kSecondsPerVariant = 4;
+  bool is_full_;
+  std::map<std::string, double> seconds_;
+};
+
 // Runs the rows in turn; false if the device was lost.
 bool run_rows(const Job& job) {
   CaseRunner runner(job.devices.at(0), job.device_options);
+  QuickBudget budget(job.plan.full);
   for (size_t i = 0; i < job.rows.size(); ++i) {
     const Row& row = job.rows[i];
     CaseResult result;
     bool is_lost = false;
     reply({{"start", i}});
+    if (const auto refused = budget.refuse(row)) {
+      reply({{"end", i}, {"result", to_json(*refused)}});
+      continue;
+    }
+    const auto start = std::chrono::steady_clock::now();
     try {
       result = run_row(runner, row, job.plan.full);
     } catch (const Error& error) {
       result = failure(error);
       is_lost = error.code() == ErrorCode::kDevice;
     }
+    budget.spend(row, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     reply({{"end", i}, {"result", to_json(result)}});
     if (is_lost) return false;
   }

@@ -101,6 +101,11 @@ class Features {
          VK_KHR_BUFFER_DEVICE_ADDRESS_EXTENSION_NAME);
     link(size_, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES, kWantsSubgroupSizeControl,
          VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
+    link(model_, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES, kWantsMatrixUnits,
+         VK_KHR_VULKAN_MEMORY_MODEL_EXTENSION_NAME);
+    // By number: VK_KHR_cooperative_matrix and VK_KHR_shader_bfloat16 are younger than many headers.
+    link(matrix_, static_cast<VkStructureType>(1000506000), kWantsMatrixUnits, "VK_KHR_cooperative_matrix");
+    link(bfloat16_, static_cast<VkStructureType>(1000141000), kWantsMatrixUnits, "VK_KHR_shader_bfloat16");
     vkGetPhysicalDeviceFeatures2(device, &base);
     // Now the structures say what there is; what is not wanted goes off.
     const VkBool32 int64 = base.features.shaderInt64;
@@ -119,6 +124,12 @@ class Features {
     address_.bufferDeviceAddress = keep("bufferDeviceAddress", kWantsBufferAddress, address_.bufferDeviceAddress);
     address_.bufferDeviceAddressCaptureReplay = address_.bufferDeviceAddressMultiDevice = VK_FALSE;
     size_.subgroupSizeControl = keep("subgroupSizeControl", kWantsSubgroupSizeControl, size_.subgroupSizeControl);
+    model_.vulkanMemoryModel = keep("vulkanMemoryModel", kWantsMatrixUnits, model_.vulkanMemoryModel);
+    model_.vulkanMemoryModelDeviceScope = model_.vulkanMemoryModelAvailabilityVisibilityChains = VK_FALSE;
+    matrix_.on[0] = keep("cooperativeMatrix", kWantsMatrixUnits, matrix_.on[0]);
+    bfloat16_.on[0] = keep("shaderBFloat16Type", kWantsMatrixUnits, bfloat16_.on[0]);
+    bfloat16_.on[2] = keep("shaderBFloat16CooperativeMatrix", kWantsMatrixUnits, bfloat16_.on[2]);
+    matrix_.on[1] = bfloat16_.on[1] = VK_FALSE;
     size_.computeFullSubgroups = keep("computeFullSubgroups", kWantsSubgroupSizeControl, size_.computeFullSubgroups);
   }
   Features(const Features&) = delete;
@@ -142,7 +153,16 @@ class Features {
     return is_wanted && is_there != VK_FALSE ? VK_TRUE : VK_FALSE;
   }
 
+  struct Switches {
+    VkStructureType sType;
+    void* pNext;
+    VkBool32 on[3];
+  };
+
   VkPhysicalDevice device_;
+  VkPhysicalDeviceVulkanMemoryModelFeatures model_{};
+  Switches matrix_{};    // cooperativeMatrix, its robust buffer access
+  Switches bfloat16_{};  // the type, dot products, matrices
   VkPhysicalDevice16BitStorageFeatures storage16_{};
   VkPhysicalDevice8BitStorageFeatures storage8_{};
   VkPhysicalDeviceShaderFloat16Int8Features f16_{};
@@ -432,6 +452,13 @@ Kernel make_kernel(const Gpu& gpu, const std::vector<Buffer>& buffers) {
   info.stage.stage = VK_SHADER_STAGE_COMPUTE_BIT;
   info.stage.module = module;
   info.stage.pName = "main";
+  VkPipelineShaderStageRequiredSubgroupSizeCreateInfo subgroup{};
+  subgroup.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO;
+  subgroup.requiredSubgroupSize = kSubgroup;
+  if (kSubgroup != 0) {
+    info.stage.pNext = &subgroup;
+    info.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT;
+  }
   info.layout = kernel.layout;
   check(vkCreateComputePipelines(gpu.device, VK_NULL_HANDLE, 1, &info, nullptr, &kernel.pipeline),
         "vkCreateComputePipelines");
