@@ -53,6 +53,9 @@ struct SharedArray {
   std::string_view count;
 };
 
+// Variant::min_rows of a variant that is for checks only.
+inline constexpr uint32_t kNeverChosen = UINT32_MAX;
+
 // One way to run a kernel. The first variant of a kernel is the portable one: it requires nothing.
 struct Variant {
   std::string_view name;    // "portable", "wg64", "wide"

@@ -20,7 +20,7 @@ Variant emulated_matrices(std::string_view name, Variant variant) {
   variant.name = name;
   variant.constants.push_back({"EMULATED", 1});
   variant.requires_.remove(Capability::kMatrixUnits);
-  variant.min_rows = UINT32_MAX;
+  variant.min_rows = kNeverChosen;
   return variant;
 }
 

@@ -37,7 +37,7 @@ std::vector<KernelChoice> choose_kernels(const std::string& pattern, bool wide_c
   std::vector<KernelChoice> choices;
   for (const KernelSpec* kernel : kernel_table()) {
     for (const Variant& variant : kernel->variants) {
-      if (variant.for_wide_cpu && !wide_cpu) continue;
+      if ((variant.for_wide_cpu && !wide_cpu) || variant.min_rows == kNeverChosen) continue;
       const bool wanted =
           matches(pattern, std::string(kernel->name)) || matches(pattern, qualified_name(*kernel, variant));
       if (wanted) choices.push_back({.kernel = kernel, .variant = &variant});
