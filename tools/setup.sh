@@ -94,7 +94,7 @@ install_packages() {
 # The Python of the tests. The stamp holds the requirements it was made from.
 make_venv() {
   local stamp=build/venv/requirements.stamp
-  cmp -s tests/requirements.txt "$stamp" && return
+  cat tests/requirements.txt tests/requirements_optional.txt | cmp -s - "$stamp" && return
   say "installing the Python packages of the tests into build/venv"
   mkdir -p build
   # python3-venv belongs to Debian's interpreter; another python3 may come first in PATH.
@@ -102,7 +102,10 @@ make_venv() {
   local try
   for try in 1 2; do
     if build/venv/bin/pip install -q --disable-pip-version-check -r tests/requirements.txt >&2; then
-      cp tests/requirements.txt "$stamp"
+      # Intel's OpenCL driver for processors: only for x86-64, and large.
+      build/venv/bin/pip install -q --disable-pip-version-check -r tests/requirements_optional.txt >&2 ||
+        say "note: pip could not install tests/requirements_optional.txt; the tests that need it are skipped"
+      cat tests/requirements.txt tests/requirements_optional.txt > "$stamp"
       # Under plain sudo the checkout still belongs to somebody else, who must be able to build in it.
       [ "$(id -u)" != 0 ] || chown -R --reference=. build/venv
       [ "$(id -u)" != 0 ] || chown --reference=. build

@@ -15,6 +15,7 @@ BEGIN = "<!-- drivers: made by tests/portability/driver_table.py --update -->\n"
 END = "<!-- end of drivers -->\n"
 NAMES = {
     "cpu": "nibble's own cpu backend",
+    "intel_cpu": "Intel's CPU runtime, OpenCL",
     "lavapipe": "Mesa lavapipe, Vulkan",
     "nvidia": "NVIDIA, Vulkan",
     "nvidia_cuda": "NVIDIA, OpenCL",

@@ -36,6 +36,7 @@ std::string driver_label(const DeviceInfo& info) {
   if (contains("swiftshader")) return "swiftshader";
   if (contains("oclgrind")) return "oclgrind";
   if (contains("pocl") || contains("pthread") || contains("portable computing")) return "pocl";
+  if (contains("intel(r) opencl") && info.is_wide_cpu()) return "intel_cpu";
   const std::string label = words_of(lower(info.driver));
   return label.empty() ? words_of(lower(info.id)) : label;
 }
