@@ -22,6 +22,7 @@ struct DeviceOptions {
   uint32_t threads = 0;              // cpu backend; 0 = all processors
   double submit_seconds = 0.2;       // budget of one submission
   std::string force_variant;         // kernels that have a variant of this name use it
+  uint32_t subgroup_size = 0;        // Vulkan: of kernels that use subgroups; 0 = the driver's choice
   bool as_gpu = false;               // what is meant for GPUs also runs on a software driver: tests it, slowly
 };
 

@@ -1,6 +1,7 @@
 #include "runtime/vulkan/device_plan.h"
 
 #include <algorithm>
+#include <bit>
 
 #include <fmt/format.h>
 
@@ -135,6 +136,8 @@ DeviceInfo describe(const DeviceFacts& facts) {
   info.uuid = hex(facts.device_uuid);
   info.pci_address = facts.pci_address;
   info.subgroup_size = facts.subgroup_size;
+  info.smallest_subgroup = facts.smallest_subgroup;
+  info.largest_subgroup = facts.largest_subgroup;
   return info;
 }
 
@@ -174,6 +177,21 @@ uint64_t memory_budget(const DeviceFacts& facts, DevicePlan& plan, uint64_t host
     return host_memory;
   }
   return facts.memory_budget > 0 ? std::min(heap, facts.memory_budget) : heap;
+}
+
+// Kernels with subgroups ask for options.subgroup_size invocations, or the device cannot be used.
+void plan_subgroups(const DeviceOptions& options, DevicePlan& plan) {
+  DeviceInfo& info = plan.info;
+  if (!info.capabilities.has(Capability::kSubgroupSizeControl)) info.smallest_subgroup = info.largest_subgroup = 0;
+  const uint32_t size = options.subgroup_size;
+  if (size == 0) return;
+  plan.subgroup_size = size;
+  if (std::has_single_bit(size) && size >= info.smallest_subgroup && size <= info.largest_subgroup) return;
+  const std::string allowed = info.largest_subgroup == 0
+                                  ? std::string("no choice")
+                                  : fmt::format("{} to {}", info.smallest_subgroup, info.largest_subgroup);
+  plan.unusable = fmt::format("subgroups of {} invocations were asked for; it allows {}", size, allowed);
+  info.notes.push_back("not usable: " + plan.unusable);
 }
 
 }  // namespace
@@ -239,6 +257,7 @@ DevicePlan plan_device(const DeviceFacts& facts, const DeviceOptions& options, u
   }
   for (const std::string& limit : options.limits) apply_limit(plan.info, limit);
   if (options.as_gpu) treat_as_gpu(plan.info);
+  if (plan.unusable.empty()) plan_subgroups(options, plan);
   plan.device_memory_is_mapped = plan.info.capabilities.has(Capability::kMappedMemory);
   if (!plan.info.capabilities.has(Capability::kTimestamps)) plan.timestamp_mask = 0;
   plan.extensions = extensions_for(plan.info.capabilities);

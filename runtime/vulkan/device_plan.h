@@ -25,6 +25,7 @@ struct DevicePlan {
   uint64_t timestamp_mask = 0;          // valid bits; 0 = no timestamps
   uint32_t max_allocations = 0;         // living VkDeviceMemory objects
   std::vector<std::string> extensions;  // to enable
+  uint32_t subgroup_size = 0;           // that kernels with subgroups ask for; 0 = they do not ask
   bool keep_statistics = false;         // pipelines keep what the driver's compiler says about them (statistics.h)
   DeviceFacts facts;
 };

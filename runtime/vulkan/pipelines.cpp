@@ -16,6 +16,11 @@ namespace {
 constexpr VkPipelineShaderStageCreateFlags kFullSubgroups =
     VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT_EXT;
 
+uint32_t required_subgroup(const Variant& variant, const DevicePlan& plan) {
+  if (variant.requires_.has(Capability::kMatrixUnits)) return kMatrixSubgroup;
+  return variant.requires_.has(Capability::kSubgroups) ? plan.subgroup_size : 0;
+}
+
 }  // namespace
 
 std::vector<VkFormat> binding_formats(const KernelSpec& kernel, const Variant& variant,
@@ -64,6 +69,7 @@ std::shared_ptr<const Pipeline> PipelineLibrary::get(const KernelSpec& kernel, c
   pipeline->name = qualified_name(kernel, variant);
   pipeline->bindings = binding_formats(kernel, variant, slabs);
   pipeline->params_bytes = needs.params_bytes;
+  pipeline->workgroup = variant.workgroup;
   require_fit(pipeline->name, needs, context_->info());
 
   const std::string source = assemble_source(kernel, variant, slabs, Dialect::kGlsl);
@@ -73,7 +79,7 @@ std::shared_ptr<const Pipeline> PipelineLibrary::get(const KernelSpec& kernel, c
   const std::vector<uint32_t> spirv = spirv_for(source, pipeline->name);
   needs.workgroup_memory = workgroup_memory_bytes(spirv);
   require_fit(pipeline->name, needs, context_->info());
-  create(*pipeline, spirv, variant.requires_.has(Capability::kMatrixUnits) ? kMatrixSubgroup : 0);
+  create(*pipeline, spirv, required_subgroup(variant, context_->plan()));
   has_new_ = true;
   by_source_[source] = pipeline;
   return pipeline;
@@ -144,12 +150,14 @@ void PipelineLibrary::create(Pipeline& pipeline, const std::vector<uint32_t>& sp
       .pNext = nullptr,
       .requiredSubgroupSize = subgroup_size};
   const bool asks = subgroup_size != 0;
+  // Smaller workgroups are one subgroup that is not full.
+  const bool is_full = asks && pipeline.workgroup % subgroup_size == 0;
   const VkComputePipelineCreateInfo info = {.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
                                             .pNext = nullptr,
                                             .flags = flags,
                                             .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
                                                       .pNext = asks ? &subgroup : nullptr,
-                                                      .flags = asks ? kFullSubgroups : 0,
+                                                      .flags = is_full ? kFullSubgroups : 0,
                                                       .stage = VK_SHADER_STAGE_COMPUTE_BIT,
                                                       .module = shader,
                                                       .pName = "main",

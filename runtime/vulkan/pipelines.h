@@ -17,6 +17,7 @@ struct Pipeline {
   std::string name;                // qualified name of kernel and variant
   std::vector<VkFormat> bindings;  // by number: format of a texel buffer, VK_FORMAT_UNDEFINED for a storage buffer
   uint32_t params_bytes = 0;
+  uint32_t workgroup = 0;  // invocations
   SetLayoutHandle set_layout;
   PipelineLayoutHandle layout;
   PipelineHandle pipeline;

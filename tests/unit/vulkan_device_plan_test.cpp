@@ -232,6 +232,21 @@ TEST(VulkanDevicePlan, MatrixUnitsNeedSubgroupsOfTheirSize) {
   EXPECT_FALSE(has({}));
 }
 
+TEST(VulkanDevicePlan, SubgroupsAreAsLargeAsAskedOrRefused) {
+  DeviceFacts facts = discrete_facts();
+  facts.subgroup_size_control = true;
+  facts.smallest_subgroup = 8;
+  facts.largest_subgroup = 32;
+  EXPECT_EQ(plan_device(facts, {}, kGiB).subgroup_size, 0u);
+  EXPECT_EQ(plan_device(facts, {.subgroup_size = 16}, kGiB).subgroup_size, 16u);
+  const auto refusal = [&](const DeviceOptions& options) { return plan_device(facts, options, kGiB).unusable; };
+  EXPECT_EQ(refusal({.subgroup_size = 32}), "");
+  EXPECT_EQ(refusal({.subgroup_size = 64}), "subgroups of 64 invocations were asked for; it allows 8 to 32");
+  EXPECT_NE(refusal({.subgroup_size = 12}), "");
+  EXPECT_NE(refusal({.disabled = {Capability::kSubgroupSizeControl}, .subgroup_size = 16}).find("no choice"),
+            std::string::npos);
+}
+
 TEST(VulkanDevicePlan, LimitsCanBeLowered) {
   const DevicePlan plan = plan_device(software_facts(), {.limits = {"max_range=1MiB", "max_allocation=8GiB"}}, kGiB);
   EXPECT_EQ(plan.info.limits.max_range, 1u << 20);

@@ -65,11 +65,19 @@ bool never_runs(const KernelSpec& kernel, const std::string& name, std::span<con
 
 }  // namespace
 
+VariantRun parse_variant(const std::string& text) {
+  const size_t at = text.find('@');
+  if (at == std::string::npos) return {.name = text};
+  return {.name = text.substr(0, at), .subgroup_size = static_cast<uint32_t>(std::stoul(text.substr(at + 1)))};
+}
+
 Device& CaseRunner::device_for(const std::string& variant) {
   std::unique_ptr<Device>& device = devices_[variant];
   if (device == nullptr) {
     DeviceOptions forced = options_;
-    forced.force_variant = variant;
+    const VariantRun run = parse_variant(variant);
+    forced.force_variant = run.name;
+    if (run.subgroup_size != 0) forced.subgroup_size = run.subgroup_size;
     device = open_device(device_id_, forced);
   }
   return *device;
@@ -122,7 +130,8 @@ CaseResult CaseRunner::run(const KernelSpec& kernel, const std::string& variant,
 
 CaseResult CaseRunner::run(const PreparedCase& prepared, const std::string& variant, uint32_t runs,
                            const std::function<void()>& failed) {
-  if (never_runs(*prepared.dispatch.kernel, variant, prepared.data.params)) {
+  const std::string name = parse_variant(variant).name;
+  if (never_runs(*prepared.dispatch.kernel, name, prepared.data.params)) {
     return {.verdict = Verdict::kSkipped, .message = "the variant does not serve these params"};
   }
   Device& device = device_for(variant);
@@ -131,7 +140,7 @@ CaseResult CaseRunner::run(const PreparedCase& prepared, const std::string& vari
   list.add(prepared.dispatch);
   const auto program = device.record(list);
   const std::string ran = program->variants().at(0);
-  if (!ran.ends_with("__" + variant)) {
+  if (!ran.ends_with("__" + name)) {
     return {.verdict = Verdict::kError, .message = fmt::format("the device ran {} instead of {}", ran, variant)};
   }
   return judge(device, *program, runs, prepared, failed);

@@ -33,6 +33,13 @@ struct PreparedCase {
   std::vector<Expected> expected;
 };
 
+// A variant as a row names it: "gemv_subgroups", or "gemv_subgroups@16" with subgroups of 16 invocations.
+struct VariantRun {
+  std::string name;
+  uint32_t subgroup_size = 0;
+};
+VariantRun parse_variant(const std::string& text);
+
 // One driver under test: its devices are opened once per forced variant and keep their compiled kernels.
 // Single-threaded.
 class CaseRunner {
@@ -54,7 +61,7 @@ class CaseRunner {
   CaseResult run(const PreparedCase& prepared, const std::string& variant, uint32_t runs,
                  const std::function<void()>& failed = nullptr);
 
-  // The device that runs `variant` of every kernel that has one of that name.
+  // The device that runs `variant` (as a row names it) of every kernel that has one of that name.
   Device& device_for(const std::string& variant);
 
  private:

@@ -45,8 +45,17 @@ std::vector<VariantChoice> variants_on_cpu(const KernelSpec& kernel) {
   return choices;
 }
 
+// Full runs: a text that adds up by subgroups is right at every size of them, whichever the driver takes. Those for
+// drivers on the host's processor are written for its size.
+void add_subgroup_sizes(const Variant& variant, const DeviceInfo& info, std::vector<VariantChoice>& choices) {
+  if (!variant.requires_.has(Capability::kSubgroups) || variant.for_wide_cpu || info.smallest_subgroup == 0) return;
+  for (uint32_t size = info.smallest_subgroup; size <= info.largest_subgroup; size *= 2) {
+    if (size != info.subgroup_size) choices.push_back({fmt::format("{}@{}", variant.name, size), ""});
+  }
+}
+
 // Variants written for another API are not rows: no device of this one could ever run them.
-std::vector<VariantChoice> variants_on(const DeviceInfo& info, const KernelSpec& kernel) {
+std::vector<VariantChoice> variants_on(const DeviceInfo& info, const KernelSpec& kernel, bool full) {
   if (info.backend == BackendKind::kCpu) return variants_on_cpu(kernel);
   const Dialect spoken = info.backend == BackendKind::kVulkan ? Dialect::kGlsl : Dialect::kOpenCl;
   std::vector<VariantChoice> choices;
@@ -55,6 +64,7 @@ std::vector<VariantChoice> variants_on(const DeviceInfo& info, const KernelSpec&
         (variant.dialect && *variant.dialect != spoken) || (spoken == Dialect::kOpenCl && !variant.texels.empty());
     if (is_foreign) continue;
     choices.push_back({std::string(variant.name), missing_for(variant, info)});
+    if (full && choices.back().missing.empty()) add_subgroup_sizes(variant, info, choices);
   }
   return choices;
 }
@@ -85,8 +95,8 @@ std::vector<uint32_t> simulated_sizes(const KernelCase& kernel_case) {
 void add_rows(std::vector<Row>& rows, const DeviceInfo& info, const KernelSpec& kernel, const PlanOptions& options) {
   const std::vector<KernelCase> cases = kernel.cases();
   const bool simulated = is_simulator(driver_label(info));
-  for (const VariantChoice& variant : variants_on(info, kernel)) {
-    if (!fits(options.kernel, kernel, variant.name)) continue;
+  for (const VariantChoice& variant : variants_on(info, kernel, options.full)) {
+    if (!fits(options.kernel, kernel, parse_variant(variant.name).name)) continue;
     Row row{.kernel = std::string(kernel.name), .variant = variant.name, .case_name = std::string(kAllCases)};
     if (!variant.missing.empty()) {
       row.result = {.verdict = Verdict::kUnsupported, .message = "needs " + variant.missing};

@@ -108,7 +108,7 @@ class Writer {
       : material_(material),
         prepared_(prepared),
         kernel_(*prepared.dispatch.kernel),
-        variant_(variant_of(kernel_, material.row.variant)),
+        variant_(variant_of(kernel_, parse_variant(material.row.variant).name)),
         launch_(launch_of(kernel_, variant_, prepared)),
         api_(material.info.backend == BackendKind::kVulkan ? vulkan_repro(material, prepared, variant_, launch_)
                                                            : opencl_repro(material, prepared, variant_)),

@@ -41,9 +41,10 @@ ReproApi vulkan_repro(const ReproMaterial& material, const PreparedCase& prepare
                               variant.workgroup, launch.depends_on_step);
   api.constants += fmt::format("constexpr bool kIsMapped = {};  // buffers are written in place\n",
                                on.has(Capability::kMappedMemory));
-  const bool in_subgroups = variant.requires_.has(Capability::kMatrixUnits);
-  api.constants += fmt::format("constexpr uint32_t kSubgroup = {};  // invocations, 0: as the driver likes\n",
-                               in_subgroups ? vulkan::kMatrixSubgroup : 0);
+  const bool holds_matrices = variant.requires_.has(Capability::kMatrixUnits);
+  api.constants +=
+      fmt::format("constexpr uint32_t kSubgroup = {};  // invocations, 0: as the driver likes\n",
+                  holds_matrices ? vulkan::kMatrixSubgroup : parse_variant(material.row.variant).subgroup_size);
   const std::pair<std::string_view, Capability> features[] = {
       {"Int64", Capability::kInt64},
       {"Storage16", Capability::kStorage16},

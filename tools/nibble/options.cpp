@@ -65,6 +65,11 @@ void add_device_flags(CLI::App& command, DeviceFlags& flags, bool with_name) {
       ->allow_extra_args(false)
       ->group(group);
   command
+      .add_option("--subgroup-size", options.subgroup_size,
+                  "Vulkan: invocations of a subgroup, of kernels that use subgroups; default: what the driver takes")
+      ->type_name("N")
+      ->group(group);
+  command
       .add_flag("--as-gpu", options.as_gpu,
                 "Run the kernels meant for GPUs on a software driver as well; slow, for testing them")
       ->group(group);

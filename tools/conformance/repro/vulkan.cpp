@@ -457,7 +457,7 @@ Kernel make_kernel(const Gpu& gpu, const std::vector<Buffer>& buffers) {
   subgroup.requiredSubgroupSize = kSubgroup;
   if (kSubgroup != 0) {
     info.stage.pNext = &subgroup;
-    info.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT;
+    if (kWorkgroup % kSubgroup == 0) info.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT;
   }
   info.layout = kernel.layout;
   check(vkCreateComputePipelines(gpu.device, VK_NULL_HANDLE, 1, &info, nullptr, &kernel.pipeline),
