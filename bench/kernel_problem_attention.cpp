@@ -161,7 +161,7 @@ TopkPartsParams with_stride(TopkPartsParams p, const ProblemRequest& request) {
 }
 
 size_t part_words(const TopkPartsParams& p, const ProblemRequest& request) {
-  return size_t{request.tokens} * spec::ceil_div(p.stride, p.part_length) * p.k;
+  return size_t{request.tokens} * topk_parts(p) * p.k;
 }
 
 CaseData make_topk_parts(const TopkPartsParams& given, const ProblemRequest& request, Rng& rng) {

@@ -60,7 +60,7 @@ void append_best(Builder& b, const TopkParams& params, const BufferView& scores,
                               .first_token = params.first_token,
                               .max_tokens = params.max_tokens,
                               .part_length = std::max(kTopkPartLength, params.k)};
-  const uint64_t words = (uint64_t{params.stride} + parts.part_length - 1) / parts.part_length * params.k;
+  const uint64_t words = uint64_t{topk_parts(parts)} * params.k;
   const BufferView keys = b.temporary(rows, words, "indexer.part_keys");
   const BufferView part_ids = b.temporary(rows, words, "indexer.part_ids");
   b.add(kernels::topk_parts_f32(), pack_params(parts), {scores, keys, part_ids}, "indexer.topk_parts", rows);

@@ -8,14 +8,21 @@
 #include <vector>
 
 #include "runtime/core/kernel_spec.h"
+#include "runtime/core/x_kind.h"
 
 namespace nibble::spec {
 
 // The variant's constant of that name; throws kInternal if it has none.
 uint32_t constant_of(const Variant& variant, std::string_view name);
 
-// A variant for matrix units with its products taken one by one instead, which every device can; never the default.
+// A variant for matrix units with its products taken one by one instead, so that it needs none; never the default.
 Variant emulated_matrices(std::string_view name, Variant variant);
+
+// Whether activations are bf16 already or may be rounded to it.
+template <typename Params>
+bool may_round_x(std::span<const std::byte> params) {
+  return unpack_params<Params>(params).x_kind != static_cast<uint32_t>(XKind::kFloat);
+}
 
 // ceil(step[count_at]·scale / tile) for count_at 0 (tokens) or 2 (rows of logits).
 GridDim rows_dim(uint32_t count_at, uint32_t scale, uint32_t tile);

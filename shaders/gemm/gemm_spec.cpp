@@ -28,13 +28,9 @@ Cost gemm_cost(std::span<const std::byte> params, const StepHeader& step) {
   return {.bytes = weights * kBits / 8 + rows * (groups * p.cols + p.rows) * 4, .flops = 2 * weights * rows};
 }
 
-bool may_round_x(std::span<const std::byte> params) {
-  return unpack_params<GemmParams>(params).x_kind != static_cast<uint32_t>(XKind::kFloat);
-}
-
 // Of matrices that have tiles for all of a GPU.
 bool may_round_much_x(std::span<const std::byte> params) {
-  return may_round_x(params) && unpack_params<GemmParams>(params).rows >= 4096;
+  return spec::may_round_x<GemmParams>(params) && unpack_params<GemmParams>(params).rows >= 4096;
 }
 
 // For GPUs: by how many rows of x there are at least. A weight is decoded once per TOKENS of them.
@@ -83,10 +79,10 @@ std::vector<Variant> gpu_variants(uint32_t bits) {
   if (bits == 32) return variants;
   variants.push_back(spec::emulated_matrices("matrix3_emulated", matrix("matrix3", 64, 3, 16)));
   variants.push_back(spec::emulated_matrices("matrix128_emulated", matrix("matrix128", 128, 1, 256)));
-  variants.back().serves = may_round_x;
+  variants.back().serves = spec::may_round_x<GemmParams>;
   variants.push_back(matrix("matrix3", 64, 3, 16));
   variants.push_back(matrix("matrix", 64, 1, 16));
-  variants.back().serves = may_round_x;
+  variants.back().serves = spec::may_round_x<GemmParams>;
   variants.push_back(matrix("matrix128", 128, 1, 256));
   variants.back().serves = may_round_much_x;
   return variants;

@@ -159,7 +159,7 @@ KernelSpec moe_pairs_spec(std::string_view name) {
       .cost = pairs_cost<kFp4>};
   for (Variant& variant : moe_group_gemv_variants(kFp4, false)) spec.variants.push_back(std::move(variant));
   for (Variant& variant : moe_tile_variants(kFp4, false)) spec.variants.push_back(std::move(variant));
-  for (Variant& variant : moe_matrix_variants(kFp4, false, may_round_x<MoePairsParams>)) {
+  for (Variant& variant : moe_matrix_variants(kFp4, false, spec::may_round_x<MoePairsParams>)) {
     spec.variants.push_back(std::move(variant));
   }
   if (kFp4) spec.variants.push_back(moe_int8_variant(false, has_coarse_x<MoePairsParams>));

@@ -36,10 +36,6 @@ bool has_coarse_x(std::span<const std::byte> params) {
 }
 // By matrix units, for x of a kind that is bf16 or may be rounded to it.
 std::vector<Variant> moe_matrix_variants(bool fp4, bool up, bool (*serves)(std::span<const std::byte> params));
-template <typename Params>
-bool may_round_x(std::span<const std::byte> params) {
-  return unpack_params<Params>(params).x_kind != static_cast<uint32_t>(XKind::kFloat);
-}
 inline bool is_for_groups(const Variant& variant) { return variant.min_rows > 0 && !variant.for_wide_cpu; }
 // The grid of those that go by tiles for matrices of `rows` rows.
 Grid moe_group_grid(const Variant& variant, uint32_t rows, uint32_t k, uint32_t experts);

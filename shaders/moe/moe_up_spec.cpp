@@ -222,7 +222,7 @@ KernelSpec moe_up_spec(std::string_view name) {
   for (Variant& variant : moe_gemv_variants(kFp4, true)) spec.variants.push_back(std::move(variant));
   for (Variant& variant : moe_group_gemv_variants(kFp4, true)) spec.variants.push_back(std::move(variant));
   for (Variant& variant : moe_tile_variants(kFp4, true)) spec.variants.push_back(std::move(variant));
-  for (Variant& variant : moe_matrix_variants(kFp4, true, may_round_x<MoeUpParams>)) {
+  for (Variant& variant : moe_matrix_variants(kFp4, true, spec::may_round_x<MoeUpParams>)) {
     spec.variants.push_back(std::move(variant));
   }
   if (kFp4) spec.variants.push_back(moe_int8_variant(true, has_coarse_x<MoeUpParams>));

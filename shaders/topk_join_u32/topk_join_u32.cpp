@@ -13,8 +13,6 @@ namespace {
 using Params = TopkJoinParams;
 using Sized = spec::ParamsAndStep<Params>;
 
-uint32_t parts_of(const Params& p) { return spec::ceil_div(p.stride, p.part_length); }
-
 Grid grid(std::span<const std::byte> params, const Variant&) {
   const auto p = unpack_params<Params>(params);
   return {.x = GridDim::tokens_from(p.first_token, p.max_tokens), .y = {}, .z = {}};
@@ -25,13 +23,13 @@ Grid grid(std::span<const std::byte> params, const Variant&) {
 CaseData make_case(Rng& rng, const Params& p, const StepHeader& step, uint32_t distinct) {
   const uint32_t k = p.k;
   const size_t rows = spec::topk_end_token(p, step) - p.first_token;
-  std::vector<uint32_t> keys(rows * parts_of(p) * k, 0xdeadbeefu);
+  std::vector<uint32_t> keys(rows * topk_parts(p) * k, 0xdeadbeefu);
   std::vector<uint32_t> ids = keys;
   for (size_t row = 0; row < rows; ++row) {
     const uint32_t visible = (step.position + p.first_token + static_cast<uint32_t>(row) + 1) / p.ratio;
     for (uint32_t part = 0; part * p.part_length < visible; ++part) {
       const uint32_t length = std::min(visible - part * p.part_length, p.part_length);
-      const size_t at = (row * parts_of(p) + part) * k;
+      const size_t at = (row * topk_parts(p) + part) * k;
       uint32_t id = part * p.part_length;
       for (uint32_t i = 0; i < k; ++i) {
         const bool filled = i >= std::min(k, length);
@@ -87,7 +85,7 @@ std::vector<Expected> reference(const CaseData& data) {
   ids.words = spec::from_bytes<uint32_t>(data.bindings[2].content);
   for (uint32_t t = p.first_token; t < spec::topk_end_token(p, step); ++t) {
     const uint32_t visible = (step.position + t + 1) / p.ratio;
-    const size_t first = size_t{t - p.first_token} * parts_of(p) * p.k;
+    const size_t first = size_t{t - p.first_token} * topk_parts(p) * p.k;
     std::vector<size_t> order(size_t{spec::ceil_div(visible, p.part_length)} * p.k);
     std::iota(order.begin(), order.end(), first);
     std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return keys[a] > keys[b]; });

@@ -15,7 +15,7 @@ uint64_t items(const CpuArgs& args) {
 void run(const CpuArgs& args, uint64_t begin, uint64_t end) {
   const auto p = args.get<TopkJoinParams>();
   const uint64_t k = p.k;
-  const uint64_t parts = (p.stride + p.part_length - 1) / p.part_length;
+  const uint64_t parts = topk_parts(p);
   for (uint64_t row = begin; row < end; ++row) {
     const auto t = static_cast<uint32_t>(p.first_token + row);
     const uint32_t visible = (args.step.position + t + 1) / p.ratio;

@@ -15,11 +15,9 @@ using Params = TopkPartsParams;
 using Sized = spec::ParamsAndStep<Params>;
 using spec::Scores;
 
-uint32_t parts_of(const Params& p) { return spec::ceil_div(p.stride, p.part_length); }
-
 Grid grid(std::span<const std::byte> params, const Variant&) {
   const auto p = unpack_params<Params>(params);
-  return {.x = GridDim::tokens_from(p.first_token, p.max_tokens), .y = GridDim::constant(parts_of(p)), .z = {}};
+  return {.x = GridDim::tokens_from(p.first_token, p.max_tokens), .y = GridDim::constant(topk_parts(p)), .z = {}};
 }
 
 CaseData make_case(Rng& rng, const Params& p, const StepHeader& step, Scores kind) {
@@ -28,7 +26,7 @@ CaseData make_case(Rng& rng, const Params& p, const StepHeader& step, Scores kin
   data.params = pack_params(p);
   data.step = spec::step_words(step);
   data.bindings.push_back({.content = spec::to_bytes(spec::topk_scores(rng, rows * p.stride, kind))});
-  const std::vector<uint32_t> before(rows * parts_of(p) * p.k, 0xdeadbeefu);
+  const std::vector<uint32_t> before(rows * topk_parts(p) * p.k, 0xdeadbeefu);
   data.bindings.push_back({.content = spec::to_bytes(before)});
   data.bindings.push_back({.content = spec::to_bytes(before)});
   data.bindings.emplace_back();
@@ -87,7 +85,7 @@ std::vector<Expected> reference(const CaseData& data) {
       const uint32_t begin = part * p.part_length;
       std::vector<uint32_t> order = spec::topk_order(row, begin, std::min(begin + p.part_length, visible), p.k);
       std::sort(order.begin(), order.end());
-      const size_t at = (size_t{t - p.first_token} * parts_of(p) + part) * p.k;
+      const size_t at = (size_t{t - p.first_token} * topk_parts(p) + part) * p.k;
       for (uint32_t i = 0; i < p.k; ++i) {
         keys.words[at + i] = i < order.size() ? key_of(row[order[i]]) : 0;
         ids.words[at + i] = i < order.size() ? order[i] : 0xffffffffu;

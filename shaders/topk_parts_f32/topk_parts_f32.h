@@ -22,4 +22,7 @@ struct TopkPartsParams {
   uint32_t part_length = 0;  // at least k
 };
 
+// Stretches of a row of scores.
+constexpr uint32_t topk_parts(const TopkPartsParams& p) { return (p.stride + p.part_length - 1) / p.part_length; }
+
 }  // namespace nibble

@@ -7,11 +7,9 @@
 namespace nibble {
 namespace {
 
-uint64_t parts_of(const TopkPartsParams& p) { return (p.stride + p.part_length - 1) / p.part_length; }
-
 uint64_t items(const CpuArgs& args) {
   const auto p = args.get<TopkPartsParams>();
-  return GridDim::tokens_from(p.first_token, p.max_tokens).evaluate(args.step) * parts_of(p);
+  return GridDim::tokens_from(p.first_token, p.max_tokens).evaluate(args.step) * topk_parts(p);
 }
 
 // Item: stretch item % parts of row item / parts.
@@ -20,10 +18,10 @@ void run(const CpuArgs& args, uint64_t begin, uint64_t end) {
   const uint32_t k = p.k;
   std::vector<uint32_t> keys;
   for (uint64_t item = begin; item < end; ++item) {
-    const uint64_t row = item / parts_of(p);
+    const uint64_t row = item / topk_parts(p);
     const auto t = static_cast<uint32_t>(p.first_token + row);
     const uint32_t visible = (args.step.position + t + 1) / p.ratio;
-    const auto skipped = static_cast<uint32_t>(std::min<uint64_t>(item % parts_of(p) * p.part_length, visible));
+    const auto skipped = static_cast<uint32_t>(std::min<uint64_t>(item % topk_parts(p) * p.part_length, visible));
     const uint32_t count = std::min(visible - skipped, p.part_length);
     if (count == 0) continue;
     const float* scores = args.bindings[0].as<float>() + row * p.stride + skipped;
