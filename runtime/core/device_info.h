@@ -77,7 +77,7 @@ struct DeviceInfo {
   std::string api_version;         // "1.3.230", "OpenCL 3.0"
   std::string uuid;                // hex, lower case; empty if the API has none
   std::string pci_address;         // "0000:01:00.0"; empty if unknown
-  uint32_t subgroup_size = 0;      // 0 = unknown
+  uint32_t subgroup_size = 0;      // of kernels that use subgroups: the one asked for, or the driver's; 0 = unknown
   uint32_t smallest_subgroup = 0;  // sizes that a kernel can ask for, powers of two; 0 = it cannot
   uint32_t largest_subgroup = 0;
   uint32_t compute_units = 0;

@@ -186,7 +186,10 @@ void plan_subgroups(const DeviceOptions& options, DevicePlan& plan) {
   const uint32_t size = options.subgroup_size;
   if (size == 0) return;
   plan.subgroup_size = size;
-  if (std::has_single_bit(size) && size >= info.smallest_subgroup && size <= info.largest_subgroup) return;
+  if (std::has_single_bit(size) && size >= info.smallest_subgroup && size <= info.largest_subgroup) {
+    info.subgroup_size = size;
+    return;
+  }
   const std::string allowed = info.largest_subgroup == 0
                                   ? std::string("no choice")
                                   : fmt::format("{} to {}", info.smallest_subgroup, info.largest_subgroup);

@@ -240,6 +240,7 @@ TEST(VulkanDevicePlan, SubgroupsAreAsLargeAsAskedOrRefused) {
   EXPECT_EQ(plan_device(facts, {}, kGiB).subgroup_size, 0u);
   EXPECT_EQ(plan_device(facts, {.subgroup_size = 16}, kGiB).subgroup_size, 16u);
   const auto refusal = [&](const DeviceOptions& options) { return plan_device(facts, options, kGiB).unusable; };
+  EXPECT_EQ(plan_device(facts, {.subgroup_size = 16}, kGiB).info.subgroup_size, 16u);
   EXPECT_EQ(refusal({.subgroup_size = 32}), "");
   EXPECT_EQ(refusal({.subgroup_size = 64}), "subgroups of 64 invocations were asked for; it allows 8 to 32");
   EXPECT_NE(refusal({.subgroup_size = 12}), "");

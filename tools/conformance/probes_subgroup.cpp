@@ -12,6 +12,7 @@ namespace nibble::conformance {
 namespace {
 
 constexpr uint32_t kGroups = 5;
+constexpr uint32_t kSizeWg = 128;  // of the probe of sizes: whole subgroups of every size there is
 constexpr uint32_t kFields = 6;  // of an invocation's report; shape in probes/subgroup.kernel
 
 struct SubgroupParams {
@@ -117,6 +118,35 @@ KernelSpec subgroup_spec(std::string_view name) {
           .cost = no_cost};
 }
 
+// A fixed input, as the sums are not looked at.
+std::optional<std::string> run_size(Device& device, const KernelSpec& spec) {
+  Rng rng(1);
+  const CaseData data = cases<kSizeWg, 0>().front().make(rng);
+  const auto a = device.allocate(data.bindings[0].content.size(), "size.a");
+  const auto y = device.allocate(data.bindings[1].content.size(), "size.y");
+  device.upload(a, data.bindings[0].content);
+  DispatchList list;
+  list.add({.kernel = &spec, .params = data.params, .bindings = {a, y}, .label = "sizes"});
+  const auto program = device.record(list);
+  device.wait(device.submit(*program, {}));
+  std::vector<uint32_t> report(data.bindings[1].content.size() / 4);
+  device.download(y, std::as_writable_bytes(std::span(report)));
+  for (size_t i = 0; i < report.size() / kFields; ++i) {
+    const uint32_t size = report[i * kFields + 2];
+    if (size == device.info().subgroup_size) continue;
+    return fmt::format("invocation {}: its subgroup has room for {}, want {}", i, size, device.info().subgroup_size);
+  }
+  return std::nullopt;
+}
+
+Probe size_of_subgroups() {
+  return {.spec = subgroup_spec<kSizeWg, 0>("probe_subgroup_size"),
+          .fact = "a subgroup has as many invocations as the kernel asks for or, if it does not, as the driver announces",
+          .symptom = "products by matrix units are wrong, and what `--subgroup-size` asks for makes no difference",
+          .relied_on_by = {"*matrix*", "*@*"},
+          .run = run_size};
+}
+
 Probe whole_subgroups(KernelSpec spec) {
   return {.spec = std::move(spec),
           .fact = "subgroups divide a workgroup, and subgroupAdd and subgroupMax cover each once",
@@ -127,7 +157,8 @@ Probe whole_subgroups(KernelSpec spec) {
 }  // namespace
 
 std::vector<Probe> subgroup_probes() {
-  return {whole_subgroups(subgroup_spec<64, 0>("probe_subgroup_64")),
+  return {size_of_subgroups(),
+          whole_subgroups(subgroup_spec<64, 0>("probe_subgroup_64")),
           whole_subgroups(subgroup_spec<8, 0>("probe_subgroup_8")),
           {.spec = subgroup_spec<64, 3>("probe_subgroup_inactive"),
            .fact = "subgroupAdd and subgroupMax leave invocations out that did not come to them",

@@ -175,7 +175,8 @@ class FlakyWord final : public Fault {
 class CrashInPipeline final : public Fault {
  public:
   VkResult before_pipeline(const Module& module) override {
-    if (module.has(kOpGroupNonUniformFAdd)) std::raise(SIGSEGV);
+    // Again and again, as an instruction would: handlers of other drivers in the process return once and rely on that.
+    while (module.has(kOpGroupNonUniformFAdd)) std::raise(SIGSEGV);
     return VK_SUCCESS;
   }
 };
@@ -185,6 +186,19 @@ class PipelineFails final : public Fault {
  public:
   VkResult before_pipeline(const Module& module) override {
     return module.has(kOpAtomicIAdd) ? VK_ERROR_OUT_OF_HOST_MEMORY : VK_SUCCESS;
+  }
+};
+
+// Subgroups of half and of twice the size are announced; kernels that ask for them get the usual ones.
+class SubgroupSizeIgnored final : public Fault {
+ public:
+  void edit_subgroup_sizes(VkPhysicalDeviceSubgroupSizeControlProperties& sizes) override {
+    sizes.minSubgroupSize /= 2;
+    sizes.maxSubgroupSize *= 2;
+  }
+  void edit_stage(VkPipelineShaderStageCreateInfo& stage) override {
+    stage.pNext = nullptr;
+    stage.flags = 0;
   }
 };
 
@@ -253,6 +267,7 @@ constexpr Named kFaults[] = {
     {"flaky_word", make<FlakyWord>},
     {"crash_in_pipeline", make<CrashInPipeline>},
     {"pipeline_fails", make<PipelineFails>},
+    {"subgroup_size_ignored", make<SubgroupSizeIgnored>},
     {"hang_in_wait", make<HangInWait>},
     {"device_lost", make<DeviceLost>},
     {"device_lost_late", make<DeviceLostLate>},

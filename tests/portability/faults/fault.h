@@ -51,9 +51,13 @@ struct DispatchCall {
 class Fault {
  public:
   virtual ~Fault() = default;
+  // What the driver announces, before there is a device.
+  virtual void edit_subgroup_sizes(VkPhysicalDeviceSubgroupSizeControlProperties&) {}
+
   virtual void edit_module(Module&) {}
   // May crash. `module` is what edit_module() saw.
   virtual VkResult before_pipeline(const Module&) { return VK_SUCCESS; }
+  virtual void edit_stage(VkPipelineShaderStageCreateInfo&) {}
 
   // Recording. The default records the call.
   virtual void record_dispatch(const NextLayer& next, VkCommandBuffer commands, const DispatchCall& call);

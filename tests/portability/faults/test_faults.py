@@ -61,6 +61,7 @@ FAULTS = {
     "flaky_word": (PROBES, ["probe_repeats"], FAIL),
     "crash_in_pipeline": ("probe_subgroup_*", ["probe_subgroup_*"], {"crash"}),
     "pipeline_fails": (PROBES, ["probe_workgroup_atomics"], ERROR),
+    "subgroup_size_ignored": ("probe_subgroup_*", ["probe_subgroup_size__subgroups@*"], FAIL, ["--full"]),
     "hang_in_wait": ("probe_workgroup_*", ["probe_workgroup_atomics"], {"hang"}, ["--time-limit", "3"]),
     "device_lost": ("probe_workgroup_*", ["probe_workgroup_atomics"], ERROR),
     "device_lost_late": ("probe_repeats", ["probe_repeats"], ERROR),
@@ -102,7 +103,7 @@ def test_fault_is_found_and_named(tmp_path, fault):
     ("constant_off_by_one", "gemm_fp8_f32__portable", []),
     ("texel_offset_ignored", "probe_texels", []),
     ("copy_loses_tail", "add_broadcast_f32__portable", COPIES),
-    ("crash_in_pipeline", "probe_subgroup_*", []),
+    ("crash_in_pipeline", "probe_subgroup_64", []),
 ])
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ to build reproducers with")
 def test_reproducer_shows_the_fault_without_nibble(tmp_path, fault, kernel, options):

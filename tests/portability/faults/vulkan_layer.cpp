@@ -30,8 +30,13 @@ struct DeviceState {
   }
 };
 
+struct InstanceState {
+  PFN_vkGetInstanceProcAddr get_proc_addr;  // of what is below the layer
+  PFN_vkGetPhysicalDeviceProperties2 get_properties;
+};
+
 struct State {
-  std::map<void*, PFN_vkGetInstanceProcAddr> instances;
+  std::map<void*, InstanceState> instances;
   std::map<void*, DeviceState> devices;
   ModuleHook module_hook = nullptr;
 };
@@ -69,8 +74,28 @@ VKAPI_ATTR VkResult VKAPI_CALL create_instance(const VkInstanceCreateInfo* info,
   link->u.pLayerInfo = link->u.pLayerInfo->pNext;
   const auto create = reinterpret_cast<PFN_vkCreateInstance>(next(VK_NULL_HANDLE, "vkCreateInstance"));
   const VkResult result = create(info, allocator, instance);
-  if (result == VK_SUCCESS) state().instances[key_of(*instance)] = next;
+  if (result != VK_SUCCESS) return result;
+  state().instances[key_of(*instance)] = {
+      next, reinterpret_cast<PFN_vkGetPhysicalDeviceProperties2>(next(*instance, "vkGetPhysicalDeviceProperties2"))};
   return result;
+}
+
+// Null, with a message, if there is none of the name asked for.
+std::unique_ptr<Fault> chosen_fault() {
+  const char* name = std::getenv("NIBBLE_FAULT");
+  std::unique_ptr<Fault> fault = make_fault(name == nullptr ? "" : name);
+  if (fault == nullptr) std::fprintf(stderr, "fault layer: NIBBLE_FAULT: unknown fault '%s'\n", name);
+  return fault;
+}
+
+VKAPI_ATTR void VKAPI_CALL get_properties(VkPhysicalDevice physical, VkPhysicalDeviceProperties2* properties) {
+  state().instances.at(key_of(physical)).get_properties(physical, properties);
+  const std::unique_ptr<Fault> fault = chosen_fault();
+  for (auto* link = static_cast<VkBaseOutStructure*>(properties->pNext); fault != nullptr && link != nullptr;
+       link = link->pNext) {
+    if (link->sType != VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES) continue;
+    fault->edit_subgroup_sizes(*reinterpret_cast<VkPhysicalDeviceSubgroupSizeControlProperties*>(link));
+  }
 }
 
 template <typename F>
@@ -107,12 +132,8 @@ VKAPI_ATTR VkResult VKAPI_CALL create_device(VkPhysicalDevice physical, const Vk
   const PFN_vkGetInstanceProcAddr next_instance = link->u.pLayerInfo->pfnNextGetInstanceProcAddr;
   const PFN_vkGetDeviceProcAddr next_device = link->u.pLayerInfo->pfnNextGetDeviceProcAddr;
   link->u.pLayerInfo = link->u.pLayerInfo->pNext;
-  const char* name = std::getenv("NIBBLE_FAULT");
-  std::unique_ptr<Fault> fault = make_fault(name == nullptr ? "" : name);
-  if (fault == nullptr) {
-    std::fprintf(stderr, "fault layer: NIBBLE_FAULT: unknown fault '%s'\n", name);
-    return VK_ERROR_INITIALIZATION_FAILED;
-  }
+  std::unique_ptr<Fault> fault = chosen_fault();
+  if (fault == nullptr) return VK_ERROR_INITIALIZATION_FAILED;
   const auto create = reinterpret_cast<PFN_vkCreateDevice>(next_instance(VK_NULL_HANDLE, "vkCreateDevice"));
   const VkResult result = create(physical, info, allocator, device);
   if (result != VK_SUCCESS) return result;
@@ -148,7 +169,9 @@ VKAPI_ATTR VkResult VKAPI_CALL create_compute_pipelines(VkDevice device, VkPipel
     const VkResult result = d.fault->before_pipeline(d.modules.at(infos[i].stage.module));
     if (result != VK_SUCCESS) return result;
   }
-  return d.next.create_compute_pipelines(device, cache, count, infos, allocator, pipelines);
+  std::vector<VkComputePipelineCreateInfo> edited(infos, infos + count);
+  for (VkComputePipelineCreateInfo& info : edited) d.fault->edit_stage(info.stage);
+  return d.next.create_compute_pipelines(device, cache, count, edited.data(), allocator, pipelines);
 }
 
 VKAPI_ATTR VkResult VKAPI_CALL begin_command_buffer(VkCommandBuffer commands, const VkCommandBufferBeginInfo* info) {
@@ -295,6 +318,7 @@ PFN_vkVoidFunction own_function(std::string_view name) {
       {"vkGetInstanceProcAddr", erase(get_instance_proc_addr)},
       {"vkGetDeviceProcAddr", erase(get_device_proc_addr)},
       {"vkCreateInstance", erase(create_instance)},
+      {"vkGetPhysicalDeviceProperties2", erase(get_properties)},
       {"vkCreateDevice", erase(create_device)},
       {"vkCreateShaderModule", erase(create_shader_module)},
       {"vkCreateComputePipelines", erase(create_compute_pipelines)},
@@ -322,7 +346,7 @@ PFN_vkVoidFunction own_function(std::string_view name) {
 VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL get_instance_proc_addr(VkInstance instance, const char* name) {
   if (const PFN_vkVoidFunction own = own_function(name)) return own;
   if (instance == VK_NULL_HANDLE) return nullptr;
-  return state().instances.at(key_of(instance))(instance, name);
+  return state().instances.at(key_of(instance)).get_proc_addr(instance, name);
 }
 
 VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL get_device_proc_addr(VkDevice device, const char* name) {
