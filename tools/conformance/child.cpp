@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <spawn.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -38,18 +39,28 @@ Child::Child(const Job& job) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) fail(ErrorCode::kIo, "cannot open a pipe: {}", std::strerror(errno));
   replies_ = ends[0];
+  int work[2];  // a socket: a write to a child that is gone must not end this process
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, work) != 0) {
+    fail(ErrorCode::kIo, "cannot open a socket: {}", std::strerror(errno));
+  }
+  work_ = work[0];
+  // Above the child's own descriptors, so that giving it one does not close another.
+  const int theirs = ::fcntl(work[1], F_DUPFD_CLOEXEC, kWorkDescriptor + 1);
+  ::close(work[1]);
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
   ::posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
   ::posix_spawn_file_actions_adddup2(&actions, output_, STDOUT_FILENO);
   ::posix_spawn_file_actions_adddup2(&actions, output_, STDERR_FILENO);
   ::posix_spawn_file_actions_adddup2(&actions, ends[1], kReplyDescriptor);
+  ::posix_spawn_file_actions_adddup2(&actions, theirs, kWorkDescriptor);
   char program[] = "/proc/self/exe";
   char command[] = "conformance-worker";
   char* arguments[] = {program, command, nullptr};
   const int error = ::posix_spawn(&pid_, program, &actions, nullptr, arguments, environ);
   ::posix_spawn_file_actions_destroy(&actions);
   ::close(ends[1]);
+  ::close(theirs);
   ::close(input);
   if (error != 0) {
     pid_ = -1;
@@ -64,6 +75,7 @@ Child::~Child() {
   }
   if (replies_ >= 0) ::close(replies_);
   if (output_ >= 0) ::close(output_);
+  if (work_ >= 0) ::close(work_);
 }
 
 Child::Event Child::read_line(std::string& line, std::chrono::milliseconds limit) {
@@ -86,6 +98,16 @@ Child::Event Child::read_line(std::string& line, std::chrono::milliseconds limit
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return Event::kEnd;
     buffered_.append(chunk, static_cast<size_t>(got));
+  }
+}
+
+void Child::send_rows(const std::vector<Row>& rows) {
+  if (rows.empty()) ::shutdown(work_, SHUT_WR);
+  const std::string line = rows.empty() ? "" : dump(to_json(rows)) + "\n";
+  for (size_t done = 0; done < line.size();) {
+    const ssize_t wrote = ::send(work_, line.data() + done, line.size() - done, MSG_NOSIGNAL);
+    if (wrote <= 0) return;
+    done += static_cast<size_t>(wrote);
   }
 }
 
@@ -118,6 +140,11 @@ std::string Child::last_words() const {
   std::ranges::replace(text, '\n', ' ');
   while (!text.empty() && text.back() == ' ') text.pop_back();
   return text;
+}
+
+std::string with_last_words(std::string message, const Child& child) {
+  const std::string words = child.last_words();
+  return words.empty() ? message : fmt::format("{}; it said: {}", message, words);
 }
 
 }  // namespace nibble::conformance

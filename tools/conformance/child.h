@@ -23,6 +23,9 @@ class Child {
   // The next line of replies, without its newline.
   Event read_line(std::string& line, std::chrono::milliseconds limit);
 
+  // More rows for a child of a run job that said it is idle; none end it. A child that is gone is left to read_line().
+  void send_rows(const std::vector<Row>& rows);
+
   void kill();
   // Waits until the process has ended. "" for exit code 0, else "signal 11 (Segmentation fault)" or "exit code 1".
   std::string wait();
@@ -35,9 +38,13 @@ class Child {
   pid_t pid_ = -1;
   int replies_ = -1;
   int output_ = -1;
+  int work_ = -1;
   int exit_code_ = 0;
   std::string buffered_;
   std::string ending_;
 };
+
+// The message, and what the child's driver printed last.
+std::string with_last_words(std::string message, const Child& child);
 
 }  // namespace nibble::conformance

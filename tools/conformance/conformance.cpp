@@ -4,8 +4,6 @@
 #include <chrono>
 #include <filesystem>
 #include <future>
-#include <map>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <thread>
@@ -14,6 +12,7 @@
 #include "tools/conformance/child.h"
 #include "tools/conformance/driver_label.h"
 #include "tools/conformance/job.h"
+#include "tools/conformance/lane.h"
 #include "tools/conformance/reduce.h"
 #include "tools/conformance/repro.h"
 
@@ -22,13 +21,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// Opening a device or listing all of them.
-constexpr milliseconds kOpenLimit{120'000};
-// A driver that hangs on every row would take hours.
-constexpr size_t kMostHangs = 5;
-// Children in a row that end before they begin a row: then the device cannot be opened at all.
-constexpr size_t kMostIdleChildren = 3;
-constexpr size_t kNoRow = SIZE_MAX;
 constexpr unsigned kMostLanes = 4;  // children of a software driver at a time
 // A dispatch of a large model and its reference on the host's processor.
 constexpr milliseconds kWalkLimit{1'800'000};
@@ -69,45 +61,6 @@ std::string folder_name(const DeviceReport& device) {
   return name;
 }
 
-std::string with_words(std::string message, const Child& child) {
-  const std::string words = child.last_words();
-  return words.empty() ? message : fmt::format("{}; it said: {}", message, words);
-}
-
-// The report of a device whose rows several threads fill in.
-class SharedReport {
- public:
-  SharedReport(DeviceReport& device, const ProgressSink& progress) : device_(device), progress_(progress) {
-    done_ = device.count(Verdict::kUnsupported);
-  }
-
-  // A row as it was planned. Only who runs the row may read it.
-  const Row& row(size_t index) const { return device_.rows[index]; }
-  const std::string& device_id() const { return device_.id; }
-
-  void finish(size_t row, CaseResult result) {
-    const std::lock_guard lock(mutex_);
-    hangs_ += result.verdict == Verdict::kHang ? 1 : 0;
-    device_.rows[row].result = std::move(result);
-    progress_(device_, ++done_, device_.rows.size());
-  }
-  void add_notice(std::string notice) {
-    const std::lock_guard lock(mutex_);
-    device_.notices.push_back(std::move(notice));
-  }
-  size_t hangs() const {
-    const std::lock_guard lock(mutex_);
-    return hangs_;
-  }
-
- private:
-  DeviceReport& device_;
-  const ProgressSink& progress_;
-  mutable std::mutex mutex_;
-  size_t done_ = 0;
-  size_t hangs_ = 0;
-};
-
 bool is_software(const DeviceReport& device) { return device.type == name_of(DeviceType::kSoftware); }
 
 // How long a case may take. Drivers on the host's processor share it with whatever else runs there.
@@ -116,87 +69,6 @@ milliseconds limit_of(const DeviceReport& device, const RunOptions& options) {
   const int64_t scale = is_simulator(device.label) ? 30 : is_software(device) ? 5 : 1;
   return milliseconds(scale * (options.plan.full ? 60'000 : 20'000));
 }
-
-// Rows of one device, in one child after the other.
-class Lane {
- public:
-  Lane(SharedReport& report, const RunOptions& options, milliseconds limit, std::vector<size_t> rows)
-      : report_(report), options_(options), limit_(limit), pending_(std::move(rows)) {}
-
-  void run() {
-    size_t idle = 0;
-    while (!pending_.empty()) {
-      const size_t before = pending_.size();
-      run_child();
-      idle = pending_.size() < before ? 0 : idle + 1;
-      if (idle == kMostIdleChildren) give_up(Verdict::kError, last_problem_);
-      if (report_.hangs() >= kMostHangs) {
-        give_up(Verdict::kSkipped, fmt::format("{} cases hung before", kMostHangs));
-      }
-    }
-  }
-
- private:
-  void run_child() {
-    Job job{.kind = JobKind::kRun,
-            .device_options = options_.device_options,
-            .plan = options_.plan,
-            .devices = {report_.device_id()}};
-    for (const size_t i : pending_) job.rows.push_back(report_.row(i));
-    const std::vector<size_t> rows = pending_;
-    Child child(job);
-    size_t in_flight = kNoRow;
-    std::string line;
-    Child::Event event = Child::Event::kLine;
-    while ((event = child.read_line(line, in_flight == kNoRow ? kOpenLimit : limit_)) == Child::Event::kLine) {
-      const auto json = nlohmann::ordered_json::parse(line);
-      if (json.contains("start")) {
-        in_flight = rows.at(json.at("start").get<size_t>());
-      } else if (json.contains("end")) {
-        in_flight = kNoRow;
-        finish(rows.at(json.at("end").get<size_t>()), parse_result(json.at("result")));
-      } else {
-        last_problem_ = json.at("error");
-      }
-    }
-    if (event == Child::Event::kTimeout) child.kill();
-    const std::string ending = child.wait();
-    if (in_flight != kNoRow) {
-      abandon(in_flight, event == Child::Event::kTimeout, with_words(ending, child));
-    } else if (child.exit_code() != 0 && child.exit_code() != kExitDeviceLost) {
-      if (last_problem_.empty()) last_problem_ = with_words(ending, child);
-      if (pending_.empty()) report_.add_notice("the process ended badly after the last case: " + last_problem_);
-    }
-  }
-
-  void finish(size_t row, CaseResult result) {
-    std::erase(pending_, row);
-    report_.finish(row, std::move(result));
-  }
-
-  // The child is gone and took this row with it. What killed it is likely the variant, not the case.
-  void abandon(size_t row, bool is_hang, const std::string& ending) {
-    const auto seconds = static_cast<double>(limit_.count()) / 1000;
-    finish(row, {.verdict = is_hang ? Verdict::kHang : Verdict::kCrash,
-                 .message = is_hang ? fmt::format("no result after {} s", seconds) : ending});
-    const std::string name = report_.row(row).variant_name();
-    for (const size_t other : std::vector<size_t>(pending_)) {
-      if (report_.row(other).variant_name() != name) continue;
-      finish(other, {.verdict = Verdict::kSkipped,
-                     .message = fmt::format("case '{}' took the process with it", report_.row(row).case_name)});
-    }
-  }
-
-  void give_up(Verdict verdict, const std::string& why) {
-    for (const size_t row : std::vector<size_t>(pending_)) finish(row, {.verdict = verdict, .message = why});
-  }
-
-  SharedReport& report_;
-  const RunOptions& options_;
-  milliseconds limit_;
-  std::vector<size_t> pending_;
-  std::string last_problem_;
-};
 
 // Runs the rows of one device in as many children as it takes.
 class DeviceRun {
@@ -207,20 +79,13 @@ class DeviceRun {
   // Software drivers compile on one processor for most of the time: they get a child for each of a few processors. A
   // GPU gets one, for a case that takes the device with it must not take others.
   void run() {
-    const size_t most = is_software(device_) ? std::clamp(std::thread::hardware_concurrency(), 1u, kMostLanes) : 1;
-    // Cases of a variant stay together: they share what was compiled.
-    std::vector<std::vector<size_t>> rows(most);
-    std::map<std::string, size_t> lane_of;
-    for (size_t i = 0; i < device_.rows.size(); ++i) {
-      const Row& row = device_.rows[i];
-      if (row.result.verdict == Verdict::kUnsupported) continue;
-      rows[lane_of.try_emplace(row.variant_name(), lane_of.size() % most).first->second].push_back(i);
-    }
+    const unsigned most = is_software(device_) ? std::clamp(std::thread::hardware_concurrency(), 1u, kMostLanes) : 1;
     SharedReport report(device_, progress_);
+    RowQueue queue(device_.rows);
     std::vector<std::future<void>> lanes;
-    for (std::vector<size_t>& own : rows) {
-      lanes.push_back(std::async(std::launch::async,
-                                 [&report, &own, this] { Lane(report, options_, limit_, std::move(own)).run(); }));
+    for (unsigned i = 0; i < most; ++i) {
+      lanes.push_back(
+          std::async(std::launch::async, [&report, &queue, this] { Lane(report, queue, options_, limit_).run(); }));
     }
     for (std::future<void>& lane : lanes) lane.get();
   }
@@ -249,7 +114,8 @@ class DeviceRun {
     alone.rows.push_back(std::move(row));
     const ProgressSink silent = [](const DeviceReport&, size_t, size_t) {};
     SharedReport report(alone, silent);
-    Lane(report, options_, limit_, {0}).run();
+    RowQueue queue(alone.rows);
+    Lane(report, queue, options_, limit_).run();
     return alone.rows.front().result;
   }
 
@@ -276,8 +142,8 @@ class DeviceRun {
     if (event == Child::Event::kTimeout) child.kill();
     const std::string ending = child.wait();
     if (!error.empty() || ending.empty()) return said.empty() ? "none: " + error : said;
-    if (said.empty()) return "none: the process that writes it ended: " + with_words(ending, child);
-    return said + " (the process ended when the case ran again: " + with_words(ending, child) + ")";
+    if (said.empty()) return "none: the process that writes it ended: " + with_last_words(ending, child);
+    return said + " (the process ended when the case ran again: " + with_last_words(ending, child) + ")";
   }
 
   DeviceReport& device_;
@@ -305,9 +171,9 @@ class ModelRun {
     if (event != Child::Event::kEnd) child.kill();
     const std::string ending = child.wait();
     if (event == Child::Event::kTimeout) {
-      fail_row({.verdict = Verdict::kHang, .message = with_words("no result", child)});
+      fail_row({.verdict = Verdict::kHang, .message = with_last_words("no result", child)});
     } else if (!is_stopped_ && !ending.empty()) {
-      fail_row({.verdict = Verdict::kCrash, .message = with_words(ending, child)});
+      fail_row({.verdict = Verdict::kCrash, .message = with_last_words(ending, child)});
     }
     const auto first =
         std::ranges::find_if(device_.rows, [](const Row& row) { return row.result.verdict != Verdict::kPass; });

@@ -3,6 +3,8 @@
 //   {"device": {…}, "plan": …}   a device with its planned rows     (list)
 //   {"start": 17}                row 17 of the job begins            (run)
 //   {"end": 17, "result": {…}}   it ended                            (run)
+//   {"idle": true}               all rows ended: the parent writes others, an array in a line, to the child's
+//                                kWorkDescriptor, or closes it        (run)
 //   {"reproducer": "…"}          the folder is written, and what was seen when its case ran again (repro)
 //   {"begin": {…}}               the dispatch of a model that this row stands for begins   (walk)
 //   {"end": {…}}                 and has this result                                       (walk)
@@ -19,6 +21,7 @@
 namespace nibble::conformance {
 
 inline constexpr int kReplyDescriptor = 3;
+inline constexpr int kWorkDescriptor = 4;
 // The exit code of a child whose device was lost: the rows that are left want a new process.
 inline constexpr int kExitDeviceLost = 86;
 
@@ -39,6 +42,8 @@ struct Job {
   std::string folder;                // repro: to write
 };
 
+nlohmann::ordered_json to_json(const std::vector<Row>& rows);
+std::vector<Row> parse_rows(const nlohmann::ordered_json& json);
 nlohmann::ordered_json to_json(const Job& job);
 Job parse_job(const std::string& text);
 

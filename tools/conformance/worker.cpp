@@ -90,12 +90,23 @@ class QuickBudget {
   std::map<std::string, double> seconds_;
 };
 
-// Runs the rows in turn; false if the device was lost.
-bool run_rows(const Job& job) {
-  CaseRunner runner(job.devices.at(0), job.device_options);
-  QuickBudget budget(job.plan.full);
-  for (size_t i = 0; i < job.rows.size(); ++i) {
-    const Row& row = job.rows[i];
+// The rows that the parent sends to a child without work; none when there are none left.
+std::vector<Row> more_rows() {
+  reply({{"idle", true}});
+  std::string line;
+  char chunk[4096];
+  while (line.empty() || line.back() != '\n') {
+    const ssize_t got = ::read(kWorkDescriptor, chunk, sizeof chunk);
+    if (got <= 0) return {};
+    line.append(chunk, static_cast<size_t>(got));
+  }
+  return parse_rows(nlohmann::ordered_json::parse(line));
+}
+
+// Runs rows in turn; false if the device was lost.
+bool run_rows(const std::vector<Row>& rows, CaseRunner& runner, QuickBudget& budget, bool full) {
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const Row& row = rows[i];
     CaseResult result;
     bool is_lost = false;
     reply({{"start", i}});
@@ -105,7 +116,7 @@ bool run_rows(const Job& job) {
     }
     const auto start = std::chrono::steady_clock::now();
     try {
-      result = run_row(runner, row, job.plan.full);
+      result = run_row(runner, row, full);
     } catch (const Error& error) {
       result = failure(error);
       is_lost = error.code() == ErrorCode::kDevice;
@@ -113,6 +124,15 @@ bool run_rows(const Job& job) {
     budget.spend(row, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     reply({{"end", i}, {"result", to_json(result)}});
     if (is_lost) return false;
+  }
+  return true;
+}
+
+bool run_all(const Job& job) {
+  CaseRunner runner(job.devices.at(0), job.device_options);
+  QuickBudget budget(job.plan.full);
+  for (std::vector<Row> rows = job.rows; !rows.empty(); rows = more_rows()) {
+    if (!run_rows(rows, runner, budget, job.plan.full)) return false;
   }
   return true;
 }
@@ -180,7 +200,7 @@ int work(const Job& job) {
       write_repro(job);
       return 0;
     }
-    return run_rows(job) ? 0 : kExitDeviceLost;
+    return run_all(job) ? 0 : kExitDeviceLost;
   } catch (const Error& error) {
     reply({{"error", error.what()}, {"code", static_cast<int>(error.code())}});
     return 1;

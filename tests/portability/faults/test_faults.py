@@ -97,6 +97,11 @@ def test_fault_is_found_and_named(tmp_path, fault):
     check_attribution(bad, kernels, guilty, verdicts, fault in BREAKS_ALMOST_ALL)
 
 
+def test_the_size_of_subgroups_that_is_asked_for_reaches_the_kernels(tmp_path):
+    bad, _ = conformance(tmp_path, "subgroup_size_ignored", "probe_subgroup_size", ["--subgroup-size", "16"])
+    assert [row["message"] for row in bad] == ["invocation 0: its subgroup has room for 8, want 16"]
+
+
 # A matrix product with step words and an indirect grid; texel views; copies through staging buffers; a driver that
 # takes the process with it.
 @pytest.mark.parametrize("fault, kernel, options", [
