@@ -17,19 +17,6 @@ inline __m512 e2m1_factors(uint32_t four) {
   return _mm512_castsi512_ps(_mm512_max_epu32(_mm512_srli_epi32(top, 1), _mm512_set1_epi32(0x00400000)));
 }
 
-// The same as what a saturating subtraction takes from the exponents of values that are 2^kLift times too large.
-inline __m512i e2m1_fold(uint32_t four) {
-  const __m512i to_words =
-      _mm512_setr_epi32(0x80008000, 0x80008000, 0x80008000, 0x80008000, 0x80018001, 0x80018001, 0x80018001, 0x80018001,
-                        0x80028002, 0x80028002, 0x80028002, 0x80028002, 0x80038003, 0x80038003, 0x80038003, 0x80038003);
-  const __m512i codes = _mm512_shuffle_epi8(_mm512_set1_epi32(static_cast<int>(four)), to_words);
-  return _mm512_slli_epi16(_mm512_sub_epi16(_mm512_set1_epi16(kLift + 127), codes), 7);
-}
-
-// Where the scales of a chunk go. Outside the dot products the result is exact for every scale code; folded into the
-// weights (e2m1, where can_fold) they cost nothing per token.
-enum class Scaling : uint8_t { kOutside, kFolded };
-
 // R rows of a block as they are decoded, chunk by chunk. The rows of e4m3 share their scales.
 template <Format kFormat, uint32_t R>
 struct RowReader {
@@ -71,20 +58,20 @@ struct RowReader {
   const std::byte* scales;
 };
 
-template <Format kFormat, Scaling kScaling>
+template <Format kFormat>
 struct Tables {};
-template <Scaling kScaling>
-struct Tables<Format::kFp4, kScaling> {
-  __m512i values = e2m1_table < kScaling == Scaling::kFolded ? kLift : 0 > ();
+template <>
+struct Tables<Format::kFp4> {
+  __m512i values = e2m1_table<0>();
 };
-template <Scaling kScaling>
-struct Tables<Format::kFp8, kScaling> {
+template <>
+struct Tables<Format::kFp8> {
   E4m3Table values = e4m3_table(127);
 };
 
-// The pairs of a chunk; what is folded into e2m1 is e2m1_fold's.
-template <Format kFormat, Math kMath, Scaling kScaling>
-void decode(__m512i codes, const Tables<kFormat, kScaling>& tables, [[maybe_unused]] __m512i fold, __m512i* operands) {
+// The pairs of a chunk.
+template <Format kFormat, Math kMath>
+void decode(__m512i codes, const Tables<kFormat>& tables, __m512i* operands) {
   if constexpr (kFormat == Format::kF32) {
     operands[0] = codes;
   } else {
@@ -94,9 +81,6 @@ void decode(__m512i codes, const Tables<kFormat, kScaling>& tables, [[maybe_unus
       words[1] = e2m1_words<1>(codes, tables.values);
       words[2] = e2m1_words<2>(codes, tables.values);
       words[3] = e2m1_words<3>(codes, tables.values);
-      if constexpr (kScaling == Scaling::kFolded) {
-        for (__m512i& word : words) word = _mm512_subs_epu16(word, fold);
-      }
     } else if constexpr (kFormat == Format::kFp8) {
       e4m3_words(codes, tables.values, words);
     } else {
@@ -106,22 +90,20 @@ void decode(__m512i codes, const Tables<kFormat, kScaling>& tables, [[maybe_unus
   }
 }
 
-// One chunk of R rows times T tokens. The loops are unrolled so that all sums stay in registers.
-template <Format kFormat, Math kMath, Scaling kScaling, uint32_t R, uint32_t T, bool kWhole>
-inline __attribute__((always_inline)) void few_chunk(const RowReader<kFormat, R>& rows,
-                                                     const Tables<kFormat, kScaling>& tables, uint32_t chunk,
-                                                     const std::byte* const* x, __m512 (&sums)[R][T]) {
-  constexpr bool kFolded = kScaling == Scaling::kFolded;
-  constexpr bool kScaled = !kFolded && (kFormat == Format::kFp4 || kFormat == Format::kFp8);
+// One chunk of R rows times T tokens. The loops are unrolled so that all sums stay in registers. Scales stay outside the
+// dot products: the result is exact for every scale code.
+template <Format kFormat, Math kMath, uint32_t R, uint32_t T, bool kWhole>
+inline __attribute__((always_inline)) void few_chunk(const RowReader<kFormat, R>& rows, const Tables<kFormat>& tables,
+                                                     uint32_t chunk, const std::byte* const* x,
+                                                     __m512 (&sums)[R][T]) {
+  constexpr bool kScaled = kFormat == Format::kFp4 || kFormat == Format::kFp8;
   constexpr uint32_t kVectors = kChunkVectors<kFormat, kMath>;
   constexpr std::integral_constant<Math, kMath> math;
   __m512i operands[R][kVectors];
   __m512 factors[R];
 #pragma GCC unroll 8
   for (uint32_t r = 0; r < R; ++r) {
-    __m512i fold = _mm512_setzero_si512();
-    if constexpr (kFolded) fold = e2m1_fold(rows.template four_scales<kWhole>(r, chunk));
-    decode<kFormat, kMath, kScaling>(rows.template load<kWhole>(r, chunk), tables, fold, operands[r]);
+    decode<kFormat, kMath>(rows.template load<kWhole>(r, chunk), tables, operands[r]);
     if constexpr (kScaled) factors[r] = rows.template factors<kWhole>(r, chunk);
   }
 #pragma GCC unroll 8
@@ -190,8 +172,8 @@ void fetch_ahead(const std::byte* ahead, uint32_t chunk) {
   }
 }
 
-template <Format kFormat, Math kMath, Scaling kScaling, uint32_t R, uint32_t T>
-void few_tile(const WeightBlock& block, const Tables<kFormat, kScaling>& tables, uint32_t row,
+template <Format kFormat, Math kMath, uint32_t R, uint32_t T>
+void few_tile(const WeightBlock& block, const Tables<kFormat>& tables, uint32_t row,
               const std::byte* const* x, float* out) {
   const RowReader<kFormat, R> rows(block, row);
   const std::byte* values[T];
@@ -206,10 +188,10 @@ void few_tile(const WeightBlock& block, const Tables<kFormat, kScaling>& tables,
   const std::byte* ahead = codes_ahead(block, rows.row_bytes, row);
   for (uint32_t chunk = 0; chunk < whole; ++chunk) {
     fetch_ahead<R>(ahead, chunk);
-    few_chunk<kFormat, kMath, kScaling, R, T, true>(rows, tables, chunk, values, sums);
+    few_chunk<kFormat, kMath, R, T, true>(rows, tables, chunk, values, sums);
   }
   if (rows.row_bytes % 64 != 0) {
-    few_chunk<kFormat, kMath, kScaling, R, T, false>(rows, tables, whole, values, sums);
+    few_chunk<kFormat, kMath, R, T, false>(rows, tables, whole, values, sums);
   }
   write_sums<R, T>(sums, out + row);
 }
@@ -222,27 +204,27 @@ bool is_tile(const WeightBlock& block, uint32_t row, uint32_t count) {
   return (block.scale_row + row) / 128 == (block.scale_row + row + count - 1) / 128;
 }
 
-template <Format kFormat, Math kMath, Scaling kScaling, uint32_t R, uint32_t T>
+template <Format kFormat, Math kMath, uint32_t R, uint32_t T>
 void few_tiles(const WeightBlock& block, const std::byte* const* x, float* out) {
-  const Tables<kFormat, kScaling> tables;
+  const Tables<kFormat> tables;
   for (uint32_t row = 0; row < block.rows;) {
     const bool tile = is_tile<kFormat>(block, row, R);
-    tile ? few_tile<kFormat, kMath, kScaling, R, T>(block, tables, row, x, out)
-         : few_tile<kFormat, kMath, kScaling, 1, T>(block, tables, row, x, out);
+    tile ? few_tile<kFormat, kMath, R, T>(block, tables, row, x, out)
+         : few_tile<kFormat, kMath, 1, T>(block, tables, row, x, out);
     row += tile ? R : 1;
   }
 }
 
 inline constexpr uint32_t kFewTokens = 8;  // most tokens of one pass over the rows
 
-template <Format kFormat, Math kMath, Scaling kScaling>
+template <Format kFormat, Math kMath>
 void multiply_few(const WeightBlock& block, const std::byte* const* x, uint32_t tokens, float* out) {
   using Tiles = void (*)(const WeightBlock&, const std::byte* const*, float*);
   static constexpr Tiles kTiles[kFewTokens] = {
-      few_tiles<kFormat, kMath, kScaling, 4, 1>, few_tiles<kFormat, kMath, kScaling, 2, 2>,
-      few_tiles<kFormat, kMath, kScaling, 2, 3>, few_tiles<kFormat, kMath, kScaling, 2, 4>,
-      few_tiles<kFormat, kMath, kScaling, 2, 5>, few_tiles<kFormat, kMath, kScaling, 2, 6>,
-      few_tiles<kFormat, kMath, kScaling, 2, 7>, few_tiles<kFormat, kMath, kScaling, 2, 8>};
+      few_tiles<kFormat, kMath, 4, 1>, few_tiles<kFormat, kMath, 2, 2>,
+      few_tiles<kFormat, kMath, 2, 3>, few_tiles<kFormat, kMath, 2, 4>,
+      few_tiles<kFormat, kMath, 2, 5>, few_tiles<kFormat, kMath, 2, 6>,
+      few_tiles<kFormat, kMath, 2, 7>, few_tiles<kFormat, kMath, 2, 8>};
   const uint32_t passes = (tokens + kFewTokens - 1) / kFewTokens;
   for (uint32_t pass = 0; pass < passes; ++pass) {
     const uint32_t first = tokens * pass / passes;
