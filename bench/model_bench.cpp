@@ -178,15 +178,18 @@ std::vector<ModelBenchResult> run_prefill_bench(const std::shared_ptr<Model>& mo
     const std::vector<uint32_t> tokens = random_tokens(model->config(), length, length + 1);
     const std::span<const uint32_t> all = tokens;
     const auto ignore = [](uint32_t, std::span<const float>) {};
-    new_session(model, options.session, length)->feed(all, ignore);  // compiles
+    // One session for all repetitions: the first prompt compiles, and touches memory for the first time.
+    const auto session = new_session(model, options.session, length);
+    session->feed(all, ignore);
     ModelBenchResult result{
         .row = row_of(*model, "prefill", length, options, fmt::format("chunk={}", options.session.chunk))};
     PairedTimes times;
     for (uint32_t i = 0; i < options.measure.pairs; ++i) {
-      const auto session = new_session(model, options.session, length);
+      session->rewind(0);
       const CeilingSample sample = ceilings.sample(times.best.empty() ? 0 : times.best.back());
       add_pair(times, sample, seconds_of([&] { session->feed(all, ignore); }));
-      result.steps.push_back(profile_prompt(*new_session(model, options.session, length), all));
+      session->rewind(0);
+      result.steps.push_back(profile_prompt(*session, all));
     }
     const Cost cost = total_cost(result.steps.front());
     result.row.bytes = cost.bytes;
