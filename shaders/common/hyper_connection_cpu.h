@@ -8,11 +8,20 @@
 namespace nibble {
 namespace {
 
-// mixes[m] = (x·fn[m])·rsqrt(mean(x²) + eps), m < rows; x [width].
-[[maybe_unused]] inline void hc_mixes(float* mixes, const float* x, const float* fn, size_t width, size_t rows,
-                                      float eps) {
-  const float inverse_rms = 1.0f / std::sqrt(dot_lanes(x, x, width) / static_cast<float>(width) + eps);
-  for (size_t m = 0; m < rows; ++m) mixes[m] = dot_lanes(x, fn + m * width, width) * inverse_rms;
+// mixes[t·rows + m] = (x[t]·fn[m])·rsqrt(mean(x[t]²) + eps), m < rows; x [T, width]. Several tokens share what is
+// loaded of fn, which the first cache does not hold.
+template <size_t T>
+inline void hc_mixes(float* mixes, const float* x, const float* fn, size_t width, size_t rows, float eps) {
+  float inverse_rms[T];
+  for (size_t t = 0; t < T; ++t) {
+    const float* own = x + t * width;
+    inverse_rms[t] = 1.0f / std::sqrt(dot_lanes(own, own, width) / static_cast<float>(width) + eps);
+  }
+  for (size_t m = 0; m < rows; ++m) {
+    float sums[T];
+    dot_rows<T>(sums, x, width, fn + m * width, width);
+    for (size_t t = 0; t < T; ++t) mixes[t * rows + m] = sums[t] * inverse_rms[t];
+  }
 }
 
 // out = RMSNorm(Σ_j pre[j]·x[j]; norm); x [copies, cols].

@@ -26,31 +26,47 @@ using Lanes = float __attribute__((vector_size(kLanes * sizeof(float))));
   return v[0];
 }
 
-// Σ a[i]·b[i]
-[[maybe_unused]] inline float dot_lanes(const float* a, const float* b, size_t n) {
-  Lanes sum0 = {};
-  Lanes sum1 = {};
+// out[r] = Σ a[r·stride + i]·b[i], the same bits for every R.
+template <size_t R>
+inline void dot_rows(float* out, const float* a, size_t stride, const float* b, size_t n) {
+  Lanes sum0[R] = {};
+  Lanes sum1[R] = {};
   Lanes x;
   Lanes y;
   size_t i = 0;
   for (; i + 2 * kLanes <= n; i += 2 * kLanes) {
-    load_lanes(x, a + i);
     load_lanes(y, b + i);
-    sum0 += x * y;
-    load_lanes(x, a + i + kLanes);
+    for (size_t r = 0; r < R; ++r) {
+      load_lanes(x, a + r * stride + i);
+      sum0[r] += x * y;
+    }
     load_lanes(y, b + i + kLanes);
-    sum1 += x * y;
+    for (size_t r = 0; r < R; ++r) {
+      load_lanes(x, a + r * stride + i + kLanes);
+      sum1[r] += x * y;
+    }
   }
   for (; i < n; i += kLanes) {
     const size_t count = std::min(kLanes, n - i);
-    x = Lanes{};
     y = Lanes{};
-    std::memcpy(&x, a + i, count * sizeof(float));
     std::memcpy(&y, b + i, count * sizeof(float));
-    sum0 += x * y;
+    for (size_t r = 0; r < R; ++r) {
+      x = Lanes{};
+      std::memcpy(&x, a + r * stride + i, count * sizeof(float));
+      sum0[r] += x * y;
+    }
   }
-  sum0 += sum1;
-  return sum_of(sum0);
+  for (size_t r = 0; r < R; ++r) {
+    sum0[r] += sum1[r];
+    out[r] = sum_of(sum0[r]);
+  }
+}
+
+// Σ a[i]·b[i]
+[[maybe_unused]] inline float dot_lanes(const float* a, const float* b, size_t n) {
+  float sum;
+  dot_rows<1>(&sum, a, 0, b, n);
+  return sum;
 }
 
 // y[i] += factor·x[i]

@@ -160,11 +160,12 @@ bool can_fold(const WeightBlock& block) {
   if constexpr (kFormat == Format::kFp4) {
     const size_t count = size_t{block.rows} * (block.cols / 32);
     const auto* codes = reinterpret_cast<const uint8_t*>(block.scales + size_t{block.scale_row} * (block.cols / 32));
-    uint32_t outside = 0;
+    uint8_t most = 0;  // above kLeastFolded; bytes alone, so that 64 of them make a vector
     for (size_t i = 0; i < count; ++i) {
-      outside |= static_cast<uint8_t>(codes[i] - kLeastFolded) > kMostFolded - kLeastFolded ? 1u : 0u;
+      const auto above = static_cast<uint8_t>(codes[i] - kLeastFolded);
+      most = above > most ? above : most;
     }
-    return outside == 0;
+    return most <= kMostFolded - kLeastFolded;
   } else if constexpr (kFormat == Format::kFp8) {
     // One table of decoded values serves the whole panel, so its rows must share their scales.
     if (block.scale_row / 128 != (block.scale_row + block.rows - 1) / 128) return false;

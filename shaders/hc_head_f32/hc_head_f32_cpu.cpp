@@ -15,7 +15,7 @@ void run(const CpuArgs& args, uint64_t begin, uint64_t end) {
   float pre[8];
   for (uint64_t i = begin; i < end; ++i) {
     const float* x = args.bindings[0].as<float>() + (args.step.logits_first + i) * width;
-    hc_mixes(pre, x, args.bindings[1].as<float>(), width, p.copies, p.norm_eps);
+    hc_mixes<1>(pre, x, args.bindings[1].as<float>(), width, p.copies, p.norm_eps);
     for (uint32_t j = 0; j < p.copies; ++j) pre[j] = hc_sigmoid(pre[j] * scale + base[j]) + p.hc_eps;
     hc_collapse(args.bindings[5].as<float>() + i * p.cols, pre, x, args.bindings[4].as<float>(), p.copies, p.cols,
                 p.norm_eps);

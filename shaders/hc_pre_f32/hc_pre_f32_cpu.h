@@ -73,10 +73,18 @@ struct CpuHcInputs {
   const size_t copies = p.copies;
   const size_t width = copies * p.cols;
   const CpuHcInputs in = hc_pre_inputs(args);
-  float mixes[kMaxHcCopies * (kMaxHcCopies + 2)];
-  for (uint64_t t = begin; t < end; ++t) {
-    hc_mixes(mixes, in.streams + t * width, args.bindings[1].as<float>(), width, copies * (copies + 2), p.norm_eps);
-    hc_pre_finish(args, p, mixes, in, 5, t);
+  const size_t rows = copies * (copies + 2);
+  constexpr uint64_t kTogether = 4;
+  float mixes[kTogether * kMaxHcCopies * (kMaxHcCopies + 2)];
+  for (uint64_t first = begin; first < end;) {
+    const bool is_block = first + kTogether <= end;
+    const float* x = in.streams + first * width;
+    const auto* fn = args.bindings[1].as<float>();
+    is_block ? hc_mixes<kTogether>(mixes, x, fn, width, rows, p.norm_eps)
+             : hc_mixes<1>(mixes, x, fn, width, rows, p.norm_eps);
+    const uint64_t last = first + (is_block ? kTogether : 1);
+    for (uint64_t t = first; t < last; ++t) hc_pre_finish(args, p, mixes + (t - first) * rows, in, 5, t);
+    first = last;
   }
 }
 
