@@ -1,5 +1,6 @@
 #include "shaders/embed/embed_spec.h"
 
+#include <array>
 #include <limits>
 
 #include "shaders/common/spec_util.h"
@@ -18,7 +19,11 @@ Grid embed_grid(std::span<const std::byte> params, const Variant& variant) {
 template <bool kBf16>
 CaseData make_case(const EmbedParams& p, uint32_t n_tokens, uint32_t vocab, Rng& rng) {
   std::vector<uint32_t> extra(p.tokens_at - kStepHeaderWords);
-  for (uint32_t t = 0; t < n_tokens; ++t) extra.push_back(t == 0 ? vocab - 1 : rng.below(vocab));
+  // First the tokens at the ends of the vocabulary and of its piece, as far as there are such.
+  const std::array ends = {vocab - 1, p.vocab_end, p.vocab_begin, p.vocab_end - 1, p.vocab_begin - 1};
+  for (uint32_t t = 0; t < n_tokens; ++t) {
+    extra.push_back(t < ends.size() && ends[t] < vocab ? ends[t] : rng.below(vocab));
+  }
   CaseData data{.params = pack_params(p), .step = spec::step_words({.n_tokens = n_tokens, .position = 3}, extra)};
   const uint32_t rows = p.vocab_end - p.vocab_begin;
   const size_t row_bytes = size_t{p.cols} * (kBf16 ? 2 : 4);
