@@ -35,14 +35,14 @@ std::vector<KernelCase> cases() {
   return {
       add("4_copies_last_token", {.cols = 4096, .copies = 4}, {.n_tokens = 3, .n_logits = 1, .logits_first = 2}),
       add("2_copies_all_tokens", {.cols = 67, .copies = 2}, {.n_tokens = 5, .position = 9, .n_logits = 5}),
-      add("8_copies_middle", {.cols = 13, .copies = 8}, {.n_tokens = 6, .n_logits = 3, .logits_first = 2}),
+      add("8_copies_middle", {.cols = 131, .copies = 8}, {.n_tokens = 6, .n_logits = 3, .logits_first = 2}),
       add("7_copies", {.cols = 19, .copies = 7}, {.n_tokens = 2, .n_logits = 2}),
       // The norm of a single copy would cancel its weight, but for a large epsilon.
-      add("1_copy", {.cols = 131, .copies = 1, .norm_eps = 4}, {.n_tokens = 2, .n_logits = 1, .logits_first = 1}),
-      add("6_copies", {.cols = 11, .copies = 6}, {.n_tokens = 2, .n_logits = 2}),
+      add("1_copy", {.cols = 1031, .copies = 1, .norm_eps = 4}, {.n_tokens = 2, .n_logits = 1, .logits_first = 1}),
+      add("6_copies", {.cols = 175, .copies = 6}, {.n_tokens = 2, .n_logits = 2}),
       add("no_logits", {.cols = 64, .copies = 4}, {.n_tokens = 2}),
-      add("5_copies", {.cols = 23, .copies = 5}, {.n_tokens = 1, .n_logits = 1}),
-      add("3_copies", {.cols = 29, .copies = 3}, {.n_tokens = 1, .n_logits = 1}),
+      add("5_copies", {.cols = 209, .copies = 5}, {.n_tokens = 1, .n_logits = 1}),
+      add("3_copies", {.cols = 349, .copies = 3}, {.n_tokens = 1, .n_logits = 1}),
   };
 }
 

@@ -42,13 +42,13 @@ std::vector<KernelCase> cases() {
       add("short_last_part", {.width = 1003, .rows = 15, .parts = 4}, 5),
       add("one_part", {.width = 777, .rows = 7, .parts = 1}, 1),
       add("8_copies", {.width = 1040, .rows = 80, .parts = 12}, 1),
-      // The squares are one of eight sums: each of them once.
-      add("squares_second", {.width = 131, .rows = 1, .parts = 2}, 2),
-      add("squares_third", {.width = 67, .rows = 10, .parts = 3}, 2),
-      add("squares_fourth", {.width = 29, .rows = 3, .parts = 2}, 3),
-      add("squares_fifth", {.width = 200, .rows = 4, .parts = 5}, 1),
-      add("squares_sixth", {.width = 90, .rows = 13, .parts = 2}, 1),
-      add("squares_seventh", {.width = 75, .rows = 6, .parts = 4}, 2),
+      // The squares are one of eight sums: each of them once, over more columns than there are invocations.
+      add("squares_second", {.width = 331, .rows = 1, .parts = 2}, 2),
+      add("squares_third", {.width = 467, .rows = 10, .parts = 3}, 2),
+      add("squares_fourth", {.width = 329, .rows = 3, .parts = 2}, 3),
+      add("squares_fifth", {.width = 700, .rows = 4, .parts = 5}, 1),
+      add("squares_sixth", {.width = 290, .rows = 13, .parts = 2}, 1),
+      add("squares_seventh", {.width = 575, .rows = 6, .parts = 4}, 2),
   };
 }
 
