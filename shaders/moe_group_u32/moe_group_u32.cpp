@@ -18,7 +18,9 @@ CaseData make_case(uint32_t k, uint32_t experts, uint32_t tokens, uint32_t favou
   std::vector<uint32_t> ids(pairs);
   for (uint32_t& id : ids) id = rng.below(rng.below(2) == 0 ? experts : favourites);
   data.bindings.push_back({.content = spec::to_bytes(ids)});
-  data.bindings.push_back(spec::blank(moe_group_words(pairs, experts)));
+  // Nothing is 0 before: an earlier step left its tiles there.
+  data.bindings.push_back(
+      {.content = spec::to_bytes(std::vector<uint32_t>(moe_group_words(pairs, experts), 0xdeadbeefu))});
   data.bindings.emplace_back();
   return data;
 }
