@@ -70,7 +70,10 @@ std::vector<KernelCase> pairs_cases() {
       {"next_group_of_experts", {.rows = 67, .cols = 192, .k = 4, .expert_begin = 6, .expert_end = 12}, 17, 12},
       {"fp8_activations", {.rows = 133, .cols = 288, .k = 3, .expert_end = 6, .x_kind = kFp8}, 61, 4},
       {"fp8_activations_scale_codes", {.rows = 9, .cols = 256, .k = 2, .expert_end = 6, .x_kind = kFp8}, 21, 6, true},
-      {"coarse", {.rows = 76, .cols = 384, .k = 2, .expert_end = 6, .x_kind = kCoarse}, 40, 3},
+      {"coarse_group_of_experts",
+       {.rows = 76, .cols = 384, .k = 2, .expert_begin = 2, .expert_end = 8, .x_kind = kCoarse},
+       40,
+       9},
       {"coarse_one_expert", {.rows = 131, .cols = 96, .k = 2, .expert_end = 6, .x_kind = kCoarse}, 23, 1},
   };
   std::vector<KernelCase> cases;

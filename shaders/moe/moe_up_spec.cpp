@@ -85,7 +85,10 @@ std::vector<KernelCase> up_cases() {
        6,
        true},
       {"coarse_one_token", {.rows = 37, .cols = 160, .k = 3, .expert_end = 6, .limit = 10, .x_kind = kCoarse}, 1, 6},
-      {"coarse_prefill", {.rows = 43, .cols = 416, .k = 2, .expert_end = 6, .limit = 10, .x_kind = kCoarse}, 61, 3},
+      {"coarse_prefill",
+       {.rows = 53, .cols = 288, .k = 2, .expert_begin = 1, .expert_end = 7, .limit = 10, .x_kind = kCoarse},
+       139,
+       8},
       {"scale_codes_0_and_1", {.rows = 9, .cols = 256, .k = 2, .expert_end = 6, .limit = 10}, 3, 6, true},
   };
   std::vector<KernelCase> cases;
