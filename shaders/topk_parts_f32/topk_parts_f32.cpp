@@ -57,7 +57,9 @@ std::vector<KernelCase> cases() {
       add("last_tile_of_tokens",
           {.k = 9, .stride = 51, .ratio = 4, .first_token = 8, .max_tokens = 4, .part_length = 9},
           {.n_tokens = 11, .position = 190}, Scores::kNormal),
-      add("nothing_visible", {.k = 4, .stride = 12, .ratio = 4, .part_length = 5}, {.n_tokens = 2}, Scores::kNormal),
+      // More places to fill up than there are invocations.
+      add("nothing_then_one_visible", {.k = 1100, .stride = 1120, .ratio = 4, .part_length = 1110}, {.n_tokens = 4},
+          Scores::kNormal),
   };
 }
 
