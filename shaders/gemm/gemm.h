@@ -13,7 +13,7 @@ namespace nibble {
 struct GemmParams {
   uint32_t rows = 0;  // rows of w that this dispatch computes
   uint32_t cols = 0;
-  uint32_t x_stride = 0;        // elements between rows of x
+  uint32_t x_stride = 0;        // elements from a row of x to the next; what lies between rows is not read
   uint32_t y_stride = 0;        // elements between rows of y
   uint32_t y_offset = 0;        // first output column
   uint32_t row_begin = 0;       // row of the whole matrix that is row 0 of w; scale is always whole

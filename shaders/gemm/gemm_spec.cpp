@@ -130,12 +130,22 @@ std::vector<std::byte> random_weights(Rng& rng, uint32_t bits, size_t count) {
   return spec::to_bytes(codes);
 }
 
+// Rows of x, and NaN between them: nothing of what lies there may be read, not even times 0.
+std::vector<float> spaced_activations(Rng& rng, uint32_t rows, const GemmParams& p) {
+  std::vector<float> x = spec::activations(rng, rows, p.x_stride, p.x_kind);
+  const uint32_t groups = p.group_rows == 0 ? 1 : (p.row_begin + p.rows - 1) / p.group_rows + 1;
+  for (size_t i = 0; i < x.size(); ++i) {
+    if (i % p.x_stride >= size_t{groups} * p.cols) x[i] = std::numeric_limits<float>::quiet_NaN();
+  }
+  return x;
+}
+
 template <uint32_t kBits>
 CaseData make_case(const Shape& shape, Rng& rng) {
   const GemmParams& p = shape.params;
   const uint32_t rows = spec::row_count(shape.step, p.count_at, p.rows_per_token);
   CaseData data{.params = pack_params(p), .step = spec::step_words(shape.step)};
-  data.bindings.push_back({.content = spec::to_bytes(spec::activations(rng, rows, p.x_stride, p.x_kind))});
+  data.bindings.push_back({.content = spec::to_bytes(spaced_activations(rng, rows, p))});
   data.bindings.push_back({.content = random_weights(rng, kBits, size_t{p.rows} * p.cols)});
   if constexpr (kBits == 8) {
     std::vector<uint8_t> scales(size_t{spec::ceil_div(shape.all_rows, 128)} * spec::ceil_div(p.cols, 128));
@@ -212,7 +222,7 @@ std::vector<KernelCase> gemm_cases() {
        {.n_tokens = 37},
        75},
       {"fp8_activations_many_tokens",
-       {.rows = 37, .cols = 80, .x_stride = 80, .y_stride = 37, .x_kind = kFp8},
+       {.rows = 37, .cols = 80, .x_stride = 84, .y_stride = 37, .x_kind = kFp8},
        {.n_tokens = 133},
        37},
       {"fp8_activations_many_rows",
