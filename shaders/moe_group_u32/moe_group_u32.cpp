@@ -17,6 +17,7 @@ CaseData make_case(uint32_t k, uint32_t experts, uint32_t tokens, uint32_t favou
       .step = spec::step_words({.n_tokens = tokens, .position = 5})};
   std::vector<uint32_t> ids(pairs);
   for (uint32_t& id : ids) id = rng.below(rng.below(2) == 0 ? experts : favourites);
+  ids.back() = experts - 1;
   data.bindings.push_back({.content = spec::to_bytes(ids)});
   // Nothing is 0 before: an earlier step left its tiles there.
   data.bindings.push_back(
@@ -30,7 +31,7 @@ std::vector<KernelCase> cases() {
           {"full_tiles_and_empty_experts", [](Rng& rng) { return make_case(6, 257, 67, 2, rng); }},
           {"one_expert", [](Rng& rng) { return make_case(2, 1, 97, 1, rng); }},
           {"exactly_full_tiles", [](Rng& rng) { return make_case(1, 1, 128, 1, rng); }},
-          {"several_blocks_of_pairs", [](Rng& rng) { return make_case(6, 384, 171, 60, rng); }},
+          {"several_blocks_of_pairs", [](Rng& rng) { return make_case(6, 512, 171, 60, rng); }},
           {"fewer_experts_than_invocations", [](Rng& rng) { return make_case(3, 7, 43, 3, rng); }}};
 }
 
