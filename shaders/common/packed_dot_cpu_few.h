@@ -90,12 +90,11 @@ void decode(__m512i codes, const Tables<kFormat>& tables, __m512i* operands) {
   }
 }
 
-// One chunk of R rows times T tokens. The loops are unrolled so that all sums stay in registers. Scales stay outside the
-// dot products: the result is exact for every scale code.
+// One chunk of R rows times T tokens. The loops are unrolled so that all sums stay in registers. Scales stay outside
+// the dot products: the result is exact for every scale code.
 template <Format kFormat, Math kMath, uint32_t R, uint32_t T, bool kWhole>
 inline __attribute__((always_inline)) void few_chunk(const RowReader<kFormat, R>& rows, const Tables<kFormat>& tables,
-                                                     uint32_t chunk, const std::byte* const* x,
-                                                     __m512 (&sums)[R][T]) {
+                                                     uint32_t chunk, const std::byte* const* x, __m512 (&sums)[R][T]) {
   constexpr bool kScaled = kFormat == Format::kFp4 || kFormat == Format::kFp8;
   constexpr uint32_t kVectors = kChunkVectors<kFormat, kMath>;
   constexpr std::integral_constant<Math, kMath> math;
@@ -173,8 +172,8 @@ void fetch_ahead(const std::byte* ahead, uint32_t chunk) {
 }
 
 template <Format kFormat, Math kMath, uint32_t R, uint32_t T>
-void few_tile(const WeightBlock& block, const Tables<kFormat>& tables, uint32_t row,
-              const std::byte* const* x, float* out) {
+void few_tile(const WeightBlock& block, const Tables<kFormat>& tables, uint32_t row, const std::byte* const* x,
+              float* out) {
   const RowReader<kFormat, R> rows(block, row);
   const std::byte* values[T];
   __m512 sums[R][T];
@@ -220,11 +219,10 @@ inline constexpr uint32_t kFewTokens = 8;  // most tokens of one pass over the r
 template <Format kFormat, Math kMath>
 void multiply_few(const WeightBlock& block, const std::byte* const* x, uint32_t tokens, float* out) {
   using Tiles = void (*)(const WeightBlock&, const std::byte* const*, float*);
-  static constexpr Tiles kTiles[kFewTokens] = {
-      few_tiles<kFormat, kMath, 4, 1>, few_tiles<kFormat, kMath, 2, 2>,
-      few_tiles<kFormat, kMath, 2, 3>, few_tiles<kFormat, kMath, 2, 4>,
-      few_tiles<kFormat, kMath, 2, 5>, few_tiles<kFormat, kMath, 2, 6>,
-      few_tiles<kFormat, kMath, 2, 7>, few_tiles<kFormat, kMath, 2, 8>};
+  static constexpr Tiles kTiles[kFewTokens] = {few_tiles<kFormat, kMath, 4, 1>, few_tiles<kFormat, kMath, 2, 2>,
+                                               few_tiles<kFormat, kMath, 2, 3>, few_tiles<kFormat, kMath, 2, 4>,
+                                               few_tiles<kFormat, kMath, 2, 5>, few_tiles<kFormat, kMath, 2, 6>,
+                                               few_tiles<kFormat, kMath, 2, 7>, few_tiles<kFormat, kMath, 2, 8>};
   const uint32_t passes = (tokens + kFewTokens - 1) / kFewTokens;
   for (uint32_t pass = 0; pass < passes; ++pass) {
     const uint32_t first = tokens * pass / passes;

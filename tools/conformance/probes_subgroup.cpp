@@ -13,7 +13,7 @@ namespace {
 
 constexpr uint32_t kGroups = 5;
 constexpr uint32_t kSizeWg = 128;  // of the probe of sizes: whole subgroups of every size there is
-constexpr uint32_t kFields = 6;  // of an invocation's report; shape in probes/subgroup.kernel
+constexpr uint32_t kFields = 6;    // of an invocation's report; shape in probes/subgroup.kernel
 
 struct SubgroupParams {
   uint32_t skip = 0;
@@ -141,7 +141,7 @@ std::optional<std::string> run_size(Device& device, const KernelSpec& spec) {
 
 Probe size_of_subgroups() {
   return {.spec = subgroup_spec<kSizeWg, 0>("probe_subgroup_size"),
-          .fact = "a subgroup has as many invocations as the kernel asks for or, if it does not, as the driver announces",
+          .fact = "subgroups are as large as the kernel asks for or, if it does not, as the driver announces",
           .symptom = "products by matrix units are wrong, and what `--subgroup-size` asks for makes no difference",
           .relied_on_by = {"*matrix*", "*@*"},
           .run = run_size};
