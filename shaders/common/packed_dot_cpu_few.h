@@ -214,21 +214,27 @@ void few_tiles(const WeightBlock& block, const std::byte* const* x, float* out) 
   }
 }
 
+// tiles[count - least] multiplies all rows of a block with `count` tokens.
+using PassTiles = void (*)(const WeightBlock&, const std::byte* const*, float*);
+
+inline void multiply_in_passes(const PassTiles* tiles, uint32_t least, uint32_t passes, const WeightBlock& block,
+                               const std::byte* const* x, uint32_t tokens, float* out) {
+  for (uint32_t pass = 0; pass < passes; ++pass) {
+    const uint32_t first = tokens * pass / passes;
+    const uint32_t count = tokens * (pass + 1) / passes - first;
+    tiles[count - least](block, x + first, out + first * kPackedRows);
+  }
+}
+
 inline constexpr uint32_t kFewTokens = 8;  // most tokens of one pass over the rows
 
 template <Format kFormat, Math kMath>
 void multiply_few(const WeightBlock& block, const std::byte* const* x, uint32_t tokens, float* out) {
-  using Tiles = void (*)(const WeightBlock&, const std::byte* const*, float*);
-  static constexpr Tiles kTiles[kFewTokens] = {few_tiles<kFormat, kMath, 4, 1>, few_tiles<kFormat, kMath, 2, 2>,
-                                               few_tiles<kFormat, kMath, 2, 3>, few_tiles<kFormat, kMath, 2, 4>,
-                                               few_tiles<kFormat, kMath, 2, 5>, few_tiles<kFormat, kMath, 2, 6>,
-                                               few_tiles<kFormat, kMath, 2, 7>, few_tiles<kFormat, kMath, 2, 8>};
-  const uint32_t passes = (tokens + kFewTokens - 1) / kFewTokens;
-  for (uint32_t pass = 0; pass < passes; ++pass) {
-    const uint32_t first = tokens * pass / passes;
-    const uint32_t count = tokens * (pass + 1) / passes - first;
-    kTiles[count - 1](block, x + first, out + first * kPackedRows);
-  }
+  static constexpr PassTiles kTiles[kFewTokens] = {few_tiles<kFormat, kMath, 4, 1>, few_tiles<kFormat, kMath, 2, 2>,
+                                                   few_tiles<kFormat, kMath, 2, 3>, few_tiles<kFormat, kMath, 2, 4>,
+                                                   few_tiles<kFormat, kMath, 2, 5>, few_tiles<kFormat, kMath, 2, 6>,
+                                                   few_tiles<kFormat, kMath, 2, 7>, few_tiles<kFormat, kMath, 2, 8>};
+  multiply_in_passes(kTiles, 1, (tokens + kFewTokens - 1) / kFewTokens, block, x, tokens, out);
 }
 
 }  // namespace
