@@ -20,6 +20,12 @@ std::vector<Probe> matrix_probes();
 std::vector<Probe> program_probes();  // several dispatches, replays, transfers
 std::vector<Probe> large_probes();    // buffers of gigabytes
 
+// ---- probes that run programs of their own -------------------------------------------------------------------------
+
+std::vector<uint32_t> download(Device& device, const BufferView& view);
+// Submits, and waits for it.
+void run_step(Device& device, Program& program, const std::vector<uint32_t>& step = {});
+
 // ---- kernels with an invocation per element -----------------------------------------------------------------------
 
 struct ElementParams {

@@ -10,6 +10,16 @@ namespace nibble::conformance {
 
 KernelSpec step_words_spec(std::string_view name);
 
+std::vector<uint32_t> download(Device& device, const BufferView& view) {
+  std::vector<uint32_t> words(view.bytes / 4);
+  device.download(view, std::as_writable_bytes(std::span(words)));
+  return words;
+}
+
+void run_step(Device& device, Program& program, const std::vector<uint32_t>& step) {
+  device.wait(device.submit(program, step));
+}
+
 namespace {
 
 using Problem = std::optional<std::string>;
@@ -52,17 +62,9 @@ Dispatch advance_dispatch(const KernelSpec& spec, const BufferView& x, const Buf
           .label = fmt::format("advance by {}", seed)};
 }
 
-Words download(Device& device, const BufferView& view) {
-  Words words(view.bytes / 4);
-  device.download(view, std::as_writable_bytes(std::span(words)));
-  return words;
-}
-
 void upload(Device& device, const BufferView& view, const Words& words) {
   device.upload(view, std::as_bytes(std::span(words)));
 }
-
-void run_step(Device& device, Program& program, const Words& step = {}) { device.wait(device.submit(program, step)); }
 
 Problem compare(const Words& found, const Words& want, std::string_view what) {
   for (size_t i = 0; i < want.size(); ++i) {

@@ -128,9 +128,8 @@ std::optional<std::string> run_size(Device& device, const KernelSpec& spec) {
   DispatchList list;
   list.add({.kernel = &spec, .params = data.params, .bindings = {a, y}, .label = "sizes"});
   const auto program = device.record(list);
-  device.wait(device.submit(*program, {}));
-  std::vector<uint32_t> report(data.bindings[1].content.size() / 4);
-  device.download(y, std::as_writable_bytes(std::span(report)));
+  run_step(device, *program);
+  const std::vector<uint32_t> report = download(device, y);
   for (size_t i = 0; i < report.size() / kFields; ++i) {
     const uint32_t size = report[i * kFields + 2];
     if (size == device.info().subgroup_size) continue;
