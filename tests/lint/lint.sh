@@ -26,6 +26,13 @@ done
 forbidden='[T]ODO|[F]IXME|\b[X]XX\b|[H]ACK:|/[w]ork/|/[h]ome/|/[r]oot/|/[U]sers/'
 hits="$(grep -nE "$forbidden" "${texts[@]}" /dev/null)" && problem "words that belong in no commit:" $'\n'"$hits"
 
+# A diagnostic that throws or aborts where stderr is full takes the work with it: log.h drops it instead.
+mapfile -t product < <(printf '%s\n' "${cpp[@]}" |
+  grep -E '^(runtime|shaders|host|tools|bench)/' | grep -v '^tools/conformance/repro/')
+by_stdio='\bstderr,|,[ ]*stderr\)|std::(cerr|clog|cout)\b|\b(perror|printf|puts)\('
+hits="$(grep -nE "$by_stdio" "${product[@]}" /dev/null)" &&
+  problem "write by say() of runtime/base/log.h or write_stdout():" $'\n'"$hits"
+
 # 3. Size: a file over 400 lines is worth a look, over 800 it must be split.
 mapfile -t code < <(printf '%s\n' "${texts[@]}" | grep -E '\.(h|cpp|inc|kernel|prelude|py|sh|cmake)$')
 while read -r lines file; do

@@ -3,6 +3,7 @@
 
 #include "bench/html.h"
 #include "bench/report.h"
+#include "runtime/base/log.h"
 #include "tools/nibble/bench_commands.h"
 #include "tools/nibble/command.h"
 #include "tools/nibble/terminal.h"
@@ -61,9 +62,8 @@ std::vector<bench::Row> measure_kernels(Device& device, const DeviceOptions& opt
     forced.force_variant = variant;
     return open_device(device.info().id, forced);
   };
-  const bench::KernelBenchSinks sinks{
-      .row = [](const bench::Row& row) { fmt::print(stderr, "nibble: measured {}\n", row.key()); },
-      .skipped = [](const std::string& why) { fmt::print(stderr, "nibble: skipped {}\n", why); }};
+  const bench::KernelBenchSinks sinks{.row = [](const bench::Row& row) { say("nibble: measured {}\n", row.key()); },
+                                      .skipped = [](const std::string& why) { say("nibble: skipped {}\n", why); }};
   return run_kernel_bench(open, ceilings, device.info(), kernels, sinks);
 }
 

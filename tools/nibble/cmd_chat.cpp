@@ -6,10 +6,9 @@
 #include <string>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include "host/json_text.h"
 #include "runtime/base/error.h"
+#include "runtime/base/log.h"
 #include "tools/nibble/command.h"
 #include "tools/nibble/conversation.h"
 
@@ -28,9 +27,8 @@ constexpr std::string_view kHelp =
 
 void print_stats(const Conversation& conversation) {
   const GenerationResult& last = conversation.last();
-  fmt::print(stderr, "{}\nprompt {} tokens, {:.1f} tokens/s; answer {} tokens, {:.1f} tokens/s; stopped: {}\n",
-             conversation.device(), last.prompt_tokens, last.prefill_speed(), last.tokens.size(), last.decode_speed(),
-             name_of(last.stop));
+  say("{}\nprompt {} tokens, {:.1f} tokens/s; answer {} tokens, {:.1f} tokens/s; stopped: {}\n", conversation.device(),
+      last.prompt_tokens, last.prefill_speed(), last.tokens.size(), last.decode_speed(), name_of(last.stop));
 }
 
 // Asks for one message, which may span lines. False at the end of input.
@@ -38,14 +36,14 @@ bool read_message(InterruptGuard& interrupt, std::string& message) {
   const bool interactive = isatty(STDIN_FILENO) == 1;
   message.clear();
   for (;;) {
-    if (interactive) fmt::print(stderr, "{}", message.empty() ? "> " : "… ");
+    if (interactive) say("{}", message.empty() ? "> " : "… ");
     std::string line;
     const LineResult result = read_line(line);
     if (result == LineResult::kEnd) return !message.empty();
     if (result == LineResult::kInterrupted) {
       interrupt.reset();
       message.clear();
-      fmt::print(stderr, "\n(/quit or Ctrl-D leaves)\n");
+      say("\n(/quit or Ctrl-D leaves)\n");
       continue;
     }
     const bool goes_on = line.ends_with('\\');
@@ -82,22 +80,22 @@ std::string file_argument(const std::string& name, const std::string& argument) 
 void run_command(Conversation& conversation, const std::string& line) {
   const auto [name, argument] = split_command(line);
   if (name == "/help") {
-    fmt::print(stderr, "{}", kHelp);
+    say("{}", kHelp);
   } else if (name == "/clear") {
     conversation.clear();
   } else if (name == "/stats") {
     print_stats(conversation);
   } else if (name == "/rewind") {
     conversation.rewind(parse_count(argument));
-    fmt::print(stderr, "{} questions are left\n", conversation.questions());
+    say("{} questions are left\n", conversation.questions());
   } else if (name == "/save") {
     conversation.save(file_argument(name, argument));
-    fmt::print(stderr, "saved {} questions, {} tokens\n", conversation.questions(), conversation.position());
+    say("saved {} questions, {} tokens\n", conversation.questions(), conversation.position());
   } else if (name == "/load") {
     conversation.load(file_argument(name, argument));
-    fmt::print(stderr, "loaded {} questions, {} tokens\n", conversation.questions(), conversation.position());
+    say("loaded {} questions, {} tokens\n", conversation.questions(), conversation.position());
   } else {
-    fmt::print(stderr, "there is no {}; /help lists what there is\n", name);
+    say("there is no {}; /help lists what there is\n", name);
   }
 }
 
@@ -110,7 +108,7 @@ bool goes_on_after(ErrorCode code, bool command) {
 void run(const ConversationFlags& flags) {
   Conversation conversation(flags);
   InterruptGuard interrupt;
-  if (isatty(STDIN_FILENO) == 1) fmt::print(stderr, "{}\n{}", conversation.device(), kHelp);
+  if (isatty(STDIN_FILENO) == 1) say("{}\n{}", conversation.device(), kHelp);
   std::string message;
   while (read_message(interrupt, message)) {
     if (message == "/quit" || message == "/exit") break;
@@ -123,8 +121,7 @@ void run(const ConversationFlags& flags) {
       }
     } catch (const Error& error) {
       if (!goes_on_after(error.code(), command)) throw;
-      fmt::print(stderr, "nibble: {}{}\n", error.what(),
-                 command ? "" : "; /rewind takes questions back, /clear starts over");
+      say("nibble: {}{}\n", error.what(), command ? "" : "; /rewind takes questions back, /clear starts over");
     }
     interrupt.reset();
   }

@@ -11,6 +11,7 @@
 
 #include "host/json_text.h"
 #include "runtime/base/error.h"
+#include "runtime/base/log.h"
 #include "tools/nibble/command.h"
 #include "tools/nibble/loading.h"
 #include "tools/nibble/terminal.h"
@@ -74,8 +75,8 @@ void print(const Flags& flags, const Score& score, uint32_t window, const Loaded
   }
   write_stdout(fmt::format("perplexity {:.6g} over {} tokens, {:.4f} bits per byte ({} bytes)\n", score.perplexity(),
                            score.tokens, score.bits_per_byte(), score.bytes));
-  fmt::print(stderr, "device   {}\nnumerics {}, windows of {} tokens, {:.1f} tokens/s\n",
-             describe(loaded.device->info()), flags.session.numerics, window, speed);
+  say("device   {}\nnumerics {}, windows of {} tokens, {:.1f} tokens/s\n", describe(loaded.device->info()),
+      flags.session.numerics, window, speed);
 }
 
 void run(const Flags& flags) {

@@ -11,6 +11,7 @@
 #include "host/json_text.h"
 #include "host/session_file.h"
 #include "runtime/base/error.h"
+#include "runtime/base/log.h"
 #include "tools/nibble/command.h"
 #include "tools/nibble/generation.h"
 #include "tools/nibble/loading.h"
@@ -82,15 +83,15 @@ nlohmann::json to_json(const GenerationResult& result, const std::string& text, 
 }
 
 void print_report(const GenerationResult& result, const LoadedModel& loaded, const Session& session) {
-  fmt::print(stderr, "device   {}\n", describe(loaded.device->info()));
-  fmt::print(stderr, "kernels  {}\n", fmt::join(session.variants(), " "));
+  say("device   {}\n", describe(loaded.device->info()));
+  say("kernels  {}\n", fmt::join(session.variants(), " "));
   const KvTierBytes kv = session.kv_tier_bytes();
   if (kv.host + kv.file != 0) {
-    fmt::print(stderr, "kv cache {}: slower than all of it on the device\n", describe(kv));
+    say("kv cache {}: slower than all of it on the device\n", describe(kv));
   }
-  fmt::print(stderr, "prefill  {} tokens, {:.1f} tokens/s\n", result.prompt_tokens, result.prefill_speed());
-  fmt::print(stderr, "decode   {} tokens, {:.1f} tokens/s; stopped: {}\n", result.tokens.size(), result.decode_speed(),
-             name_of(result.stop));
+  say("prefill  {} tokens, {:.1f} tokens/s\n", result.prompt_tokens, result.prefill_speed());
+  say("decode   {} tokens, {:.1f} tokens/s; stopped: {}\n", result.tokens.size(), result.decode_speed(),
+      name_of(result.stop));
 }
 
 void run(const Flags& flags) {

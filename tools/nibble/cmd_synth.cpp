@@ -8,6 +8,7 @@
 
 #include "host/synthetic/checkpoint_writer.h"
 #include "host/synthetic/released_shapes.h"
+#include "runtime/base/log.h"
 #include "runtime/core/device_info.h"
 #include "tools/nibble/command.h"
 #include "tools/nibble/terminal.h"
@@ -30,7 +31,7 @@ void run(const Flags& flags) {
     written = done;
     if (done - shown < (uint64_t{1} << 30) && done != total) return;
     shown = done;
-    fmt::print(stderr, "{} of {}\n", format_bytes(done), format_bytes(total));
+    say("{} of {}\n", format_bytes(done), format_bytes(total));
   });
   write_stdout(fmt::format("{}: {} with {} layers, random weights (seed {}), {}\n", flags.out.string(), flags.shape,
                            config["num_hidden_layers"].get<uint32_t>(), flags.seed, format_bytes(written)));

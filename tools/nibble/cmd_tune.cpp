@@ -6,6 +6,7 @@
 #include "bench/kernel_bench.h"
 #include "bench/tune.h"
 #include "runtime/base/error.h"
+#include "runtime/base/log.h"
 #include "runtime/core/kernel_table.h"
 #include "runtime/core/variant.h"
 #include "tools/nibble/bench_commands.h"
@@ -37,8 +38,8 @@ void run(const Flags& flags) {
     text += fmt::format("    {}  // {:.1f} x\n", tuning_line(choice, info.driver), choice.gain);
   }
   if (text.empty()) {
-    fmt::print(stderr, "nibble: on {} no variant is {:.0f} % faster than the default one\n", info.name,
-               (bench::kWorthwhileGain - 1) * 100);
+    say("nibble: on {} no variant is {:.0f} % faster than the default one\n", info.name,
+        (bench::kWorthwhileGain - 1) * 100);
   }
   write_stdout(text);
 }

@@ -1,7 +1,6 @@
 // nibble: runs DeepSeek-V4-class models on Vulkan, OpenCL and the CPU. This file parses the command line and turns
 // every failure into one line on stderr; the work is in cmd_<name>.cpp.
 #include <algorithm>
-#include <cstdio>
 #include <new>
 #include <string>
 
@@ -9,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "runtime/base/error.h"
+#include "runtime/base/log.h"
 #include "tools/nibble/command.h"
 #include "tools/nibble/terminal.h"
 
@@ -21,7 +21,7 @@ constexpr int kExitOutputClosed = 128 + 13;  // what a shell reports for a filte
 
 int report(int exit_code, std::string message) {
   std::replace(message.begin(), message.end(), '\n', ' ');
-  fmt::print(stderr, "nibble: error: {}\n", message);
+  say("nibble: error: {}\n", message);
   return exit_code;
 }
 

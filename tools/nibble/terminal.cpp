@@ -1,20 +1,24 @@
 #include "tools/nibble/terminal.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 
 #include "runtime/base/error.h"
+#include "runtime/base/log.h"
 
 namespace nibble {
 namespace {
 
 volatile sig_atomic_t interrupt_count = 0;
+
+// Where results go: what was standard output when the program began.
+int results_descriptor = STDOUT_FILENO;
 
 void on_interrupt(int) {
   interrupt_count = interrupt_count + 1;
@@ -32,18 +36,26 @@ void prepare_standard_streams() {
     // open() takes the lowest free descriptor, which is fd. Read-only for stdout: writing to it must still fail.
     if (open("/dev/null", fd == 2 ? O_WRONLY : O_RDONLY) != fd) _exit(1);
   }
+  // Drivers and libraries that print take descriptor 1 for theirs; their words must not end up among the results.
+  const int results = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 10);
+  if (results >= 0 && dup2(STDERR_FILENO, STDOUT_FILENO) == STDOUT_FILENO) results_descriptor = results;
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);  // a limit on file sizes is then an error like a full disk
 }
 
 void write_stdout(std::string_view text) {
   while (!text.empty()) {
-    const ssize_t written = write(STDOUT_FILENO, text.data(), text.size());
+    const ssize_t written = write(results_descriptor, text.data(), text.size());
     if (written >= 0) {
       text.remove_prefix(static_cast<size_t>(written));
       continue;
     }
     if (errno == EINTR) continue;
+    if (errno == EAGAIN) {  // whoever shares the descriptor made it non-blocking
+      pollfd waiting{.fd = results_descriptor, .events = POLLOUT, .revents = 0};
+      poll(&waiting, 1, -1);
+      continue;
+    }
     if (errno == EPIPE) throw OutputClosed{};
     fail(ErrorCode::kIo, "cannot write to standard output: {}", std::strerror(errno));
   }
@@ -67,7 +79,7 @@ bool stderr_is_terminal() { return isatty(STDERR_FILENO) == 1; }
 ProgressBar::ProgressBar(std::string label) : label_(std::move(label)), visible_(stderr_is_terminal()) {}
 
 ProgressBar::~ProgressBar() {
-  if (visible_ && last_drawn_.time_since_epoch().count() != 0) std::fputs("\r\x1b[K", stderr);
+  if (visible_ && last_drawn_.time_since_epoch().count() != 0) say_text("\r\x1b[K");
 }
 
 void ProgressBar::update(uint64_t done, uint64_t total) {
@@ -79,8 +91,7 @@ void ProgressBar::update(uint64_t done, uint64_t total) {
   const double share = std::min(1.0, static_cast<double>(done) / static_cast<double>(std::max<uint64_t>(total, 1)));
   const auto filled = static_cast<size_t>(share * kWidth);
   const std::string bar = std::string(filled, '#') + std::string(kWidth - filled, '.');
-  fmt::print(stderr, "\r\x1b[K{} [{}] {:3.0f} %", label_, bar, share * 100);
-  std::fflush(stderr);
+  say("\r\x1b[K{} [{}] {:3.0f} %", label_, bar, share * 100);
 }
 
 InterruptGuard::InterruptGuard() {

@@ -11,9 +11,10 @@ namespace nibble {
 // Thrown when the reader of stdout went away (`nibble run … | head -1`): not an error, but the end of the work.
 struct OutputClosed {};
 
-// Makes sure descriptors 0 to 2 are taken, so that no file that is opened later (a cache, say) becomes stdout, and
-// ignores SIGPIPE and SIGXFSZ, so that a vanished reader and a file above the user's limit are errors of the call that
-// writes. Call once, first thing in main.
+// Makes sure descriptors 0 to 2 are taken, so that no file that is opened later (a cache, say) becomes stdout; keeps
+// standard output for results, so that what a driver prints there goes to stderr instead; and ignores SIGPIPE and
+// SIGXFSZ, so that a vanished reader and a file above the user's limit are errors of the call that writes. Call once,
+// first thing in main.
 void prepare_standard_streams();
 
 // Writes all of `text` to stdout and flushes. Throws OutputClosed or Error(kIo).
