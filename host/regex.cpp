@@ -6,15 +6,19 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "host/utf8.h"
 #include "runtime/base/error.h"
 
 namespace nibble {
 namespace {
 
-// A hostile pattern may backtrack exponentially; real ones take about two steps for each byte of the longest run of
-// spaces, so the limit grows with the text.
-constexpr size_t kMatchLimit = 1'000'000;
-constexpr size_t kMatchLimitPerByte = 8;
+// What a position may take without being counted: a text's cost is in proportion to its length then.
+constexpr size_t kUsualSteps = 4096;
+// For those that take more, together. Real patterns take about two steps for each byte of the longest run of spaces,
+// once for each run, and are charged up to kStepGrowth times what they take.
+constexpr size_t kExtraSteps = 16'000'000;
+constexpr size_t kExtraStepsPerByte = 128;
+constexpr size_t kStepGrowth = 8;
 constexpr size_t kJitStackStart = 32 * 1024;
 constexpr size_t kJitStackMax = 8 * 1024 * 1024;
 constexpr uint32_t kHeapLimitKib = 64 * 1024;
@@ -61,7 +65,8 @@ void RegexMatcher::FreeState::operator()(State* state) const {
   delete state;
 }
 
-RegexMatcher::RegexMatcher() : state_(new State) {
+RegexMatcher::RegexMatcher(size_t text_bytes)
+    : state_(new State), steps_left_(kExtraSteps + kExtraStepsPerByte * text_bytes) {
   state_->data = pcre2_match_data_create(1, nullptr);
   state_->context = pcre2_match_context_create(nullptr);
   if (!state_->data || !state_->context) fail(ErrorCode::kOutOfMemory, "regex: no memory for matching");
@@ -70,18 +75,44 @@ RegexMatcher::RegexMatcher() : state_(new State) {
   if (state_->stack) pcre2_jit_stack_assign(state_->context, nullptr, state_->stack);
 }
 
-std::optional<RegexMatch> RegexMatcher::find(const Regex& regex, std::string_view text, size_t from) {
+int RegexMatcher::match(const Regex& regex, std::string_view text, size_t from, uint32_t options, size_t steps) {
   const auto* code = static_cast<const pcre2_code*>(regex.code_.get());
   const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
-  const size_t limit = kMatchLimit + kMatchLimitPerByte * text.size();
-  pcre2_set_match_limit(state_->context, static_cast<uint32_t>(std::min<size_t>(limit, UINT32_MAX)));
-  int result = pcre2_match(code, subject, text.size(), from, PCRE2_NO_UTF_CHECK, state_->data, state_->context);
+  options |= PCRE2_NO_UTF_CHECK;
+  pcre2_set_match_limit(state_->context, static_cast<uint32_t>(std::min<size_t>(steps, UINT32_MAX)));
+  int result = pcre2_match(code, subject, text.size(), from, options, state_->data, state_->context);
   if (result == PCRE2_ERROR_JIT_STACKLIMIT) {
-    result =
-        pcre2_match(code, subject, text.size(), from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, state_->data, state_->context);
+    result = pcre2_match(code, subject, text.size(), from, options | PCRE2_NO_JIT, state_->data, state_->context);
   }
-  if (result == PCRE2_ERROR_NOMATCH) return std::nullopt;
-  if (result < 0) fail(ErrorCode::kUnsupported, "regex '{}': {}", regex.shown_, pcre2_message(result));
+  return result;
+}
+
+// Whether a match begins at `at`, for as many steps as there are left.
+int RegexMatcher::match_at(const Regex& regex, std::string_view text, size_t at) {
+  int result = match(regex, text, at, PCRE2_ANCHORED, kUsualSteps);
+  for (size_t steps = kUsualSteps * kStepGrowth; result == PCRE2_ERROR_MATCHLIMIT; steps *= kStepGrowth) {
+    if (steps_left_ == 0) break;
+    steps = std::min(steps, steps_left_);
+    steps_left_ -= steps;
+    result = match(regex, text, at, PCRE2_ANCHORED, steps);
+  }
+  return result;
+}
+
+std::optional<RegexMatch> RegexMatcher::find(const Regex& regex, std::string_view text, size_t from) {
+  int outcome = match(regex, text, from, 0, kUsualSteps);
+  if (outcome == PCRE2_ERROR_MATCHLIMIT) {
+    // PCRE2 counts for each position anew and does not tell at which it gave up: one after the other.
+    size_t at = from;
+    while ((outcome = match_at(regex, text, at)) == PCRE2_ERROR_NOMATCH && at < text.size()) {
+      at += utf8_step(text.substr(at)).size;
+    }
+  }
+  if (outcome == PCRE2_ERROR_NOMATCH) return std::nullopt;
+  if (outcome == PCRE2_ERROR_MATCHLIMIT) {
+    fail(ErrorCode::kUnsupported, "regex '{}': backtracks too much for a text of {} bytes", regex.shown_, text.size());
+  }
+  if (outcome < 0) fail(ErrorCode::kUnsupported, "regex '{}': {}", regex.shown_, pcre2_message(outcome));
   const size_t* range = pcre2_get_ovector_pointer(state_->data);
   // \K can put the begin behind the end or before `from`.
   if (range[0] > range[1] || range[0] < from) {

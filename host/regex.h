@@ -1,5 +1,7 @@
 // Regex: the regular expressions of tokenizer files (written for Oniguruma's Ruby dialect, Unicode 16) run by PCRE2.
 // Immutable and safe to share between threads; a RegexMatcher is the scratch space of one thread.
+// A hostile pattern may backtrack exponentially. What all matches of one RegexMatcher may cost together grows with the
+// text they are for, and is counted in steps of PCRE2, so that a text is refused or not on every machine alike.
 #pragma once
 
 #include <cstddef>
@@ -36,7 +38,8 @@ struct RegexMatch {
 
 class RegexMatcher {
  public:
-  RegexMatcher();
+  // For texts of `text_bytes` in all.
+  explicit RegexMatcher(size_t text_bytes);
   // The first match in `text` (valid UTF-8) that begins at or after `from`, a code point boundary.
   std::optional<RegexMatch> find(const Regex& regex, std::string_view text, size_t from);
 
@@ -45,7 +48,11 @@ class RegexMatcher {
   struct FreeState {
     void operator()(State* state) const;
   };
+  int match(const Regex& regex, std::string_view text, size_t from, uint32_t options, size_t steps);
+  int match_at(const Regex& regex, std::string_view text, size_t at);
+
   std::unique_ptr<State, FreeState> state_;
+  size_t steps_left_;  // of those that positions beyond the usual may take
 };
 
 }  // namespace nibble

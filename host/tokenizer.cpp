@@ -5,6 +5,7 @@
 #include "host/byte_level.h"
 #include "host/json_text.h"
 #include "host/utf8.h"
+#include "runtime/base/error.h"
 
 namespace nibble {
 namespace {
@@ -12,7 +13,7 @@ namespace {
 // Encodes the words of one text. Natural text repeats its words: each is merged once.
 class WordEncoder {
  public:
-  explicit WordEncoder(const TokenizerParts& parts) : parts_(parts) {}
+  WordEncoder(const TokenizerParts& parts, size_t text_bytes) : parts_(parts), matcher_(text_bytes) {}
 
   void encode(std::string_view text, std::vector<uint32_t>& ids) {
     while (!text.empty()) {
@@ -75,10 +76,10 @@ Tokenizer Tokenizer::load(const std::filesystem::path& file) {
   return Tokenizer(parse_tokenizer_file(read_text_file(file.string(), kMaxTokenizerFileBytes), file.string()));
 }
 
-std::vector<uint32_t> Tokenizer::encode(std::string_view text, bool parse_special) const {
+std::vector<uint32_t> Tokenizer::encode(std::string_view text, bool parse_special) const try {
   std::vector<uint32_t> ids;
   ids.reserve(text.size() / 3);
-  WordEncoder words(parts_);
+  WordEncoder words(parts_, text.size());
   if (!parse_special) {
     words.encode(text, ids);
     return ids;
@@ -91,6 +92,9 @@ std::vector<uint32_t> Tokenizer::encode(std::string_view text, bool parse_specia
     }
   }
   return ids;
+} catch (const Error& error) {
+  // Such as a pattern that backtracks too much: the file is to blame, not the text.
+  throw Error(error.code(), parts_.source + ": " + error.what());
 }
 
 std::string Tokenizer::decode(std::span<const uint32_t> ids, bool skip_special) const {

@@ -17,6 +17,9 @@ using Json = nlohmann::json;
 
 // Far above any published vocabulary (300,000), low enough that the tables by id stay below 100 MB.
 constexpr uint64_t kMaxTokens = 1u << 21;
+// Added tokens are looked for at every byte of a text, so a long one may cost its length each time. Those of released
+// files, runs of white space included, have less than 128 bytes.
+constexpr size_t kMaxAddedTokenBytes = 256;
 // Published files are 2 to 35 MB and nest 6 levels deep; a parsed one takes about ten times its size.
 constexpr JsonLimits kJsonLimits = {.max_bytes = kMaxTokenizerFileBytes, .max_depth = 32};
 
@@ -117,6 +120,9 @@ class FileReader {
     for (const Json& entry : list(file, "added_tokens")) {
       if (!entry.is_object()) invalid("an entry of added_tokens is {}, expected an object", entry.type_name());
       const std::string& content = text_member(entry, "content");
+      if (content.size() > kMaxAddedTokenBytes) {
+        invalid("an added token of {} bytes, allowed {}", content.size(), kMaxAddedTokenBytes);
+      }
       const uint32_t id = token_id(optional_member(entry, "id"), content);
       if (flag(entry, "single_word", false)) unsupported("added token '{}': single_word is not supported", content);
       const auto known = parts_.ids.find(content);
@@ -265,7 +271,9 @@ class FileReader {
 }  // namespace
 
 TokenizerParts parse_tokenizer_file(std::string_view json, std::string_view name) {
-  return FileReader(name).read(json);
+  TokenizerParts parts = FileReader(name).read(json);
+  parts.source = name;
+  return parts;
 }
 
 }  // namespace nibble

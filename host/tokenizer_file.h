@@ -24,6 +24,7 @@ struct StringHash {
 using TokenIds = std::unordered_map<std::string, uint32_t, StringHash, std::equal_to<>>;
 
 struct TokenizerParts {
+  std::string source;              // the file's name, for messages
   std::vector<std::string> bytes;  // by id; empty where there is no token
   std::vector<bool> special;       // by id
   TokenIds ids;                    // by the way the file writes a token

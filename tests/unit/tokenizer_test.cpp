@@ -120,7 +120,7 @@ TEST(Tokenizer, CutsAsEachBehaviorSays) {
   const auto words = [](SplitBehavior behavior, bool invert) {
     std::vector<SplitStep> steps;
     steps.push_back({.regex = Regex("-"), .behavior = behavior, .invert = invert});
-    RegexMatcher matcher;
+    RegexMatcher matcher(22);
     std::vector<std::string> out;
     PreTokenizer(std::move(steps), {}).split("-the-final--countdown", matcher, [&](std::string_view word) {
       out.emplace_back(word);
@@ -137,11 +137,43 @@ TEST(Tokenizer, CutsAsEachBehaviorSays) {
 }
 
 TEST(Tokenizer, PrefixesASpaceBeforeTheGpt2Pattern) {
-  RegexMatcher matcher;
+  RegexMatcher matcher(15);
   std::vector<std::string> words;
   PreTokenizer({}, {.add_prefix_space = true, .use_regex = true})
       .split("Hello, it's  me", matcher, [&](std::string_view word) { words.emplace_back(word); });
   EXPECT_EQ(words, (std::vector<std::string>{" Hello", ",", " it", "'s", " ", " me"}));
+}
+
+std::string split_error(const char* pattern, const std::string& text) {
+  Json file = golden_file();
+  file["pre_tokenizer"]["pretokenizers"] = {
+      {{"type", "Split"}, {"pattern", {{"Regex", pattern}}}, {"behavior", "Isolated"}, {"invert", false}},
+      {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}}};
+  try {
+    const Tokenizer tokenizer = from_json(file);
+    EXPECT_EQ(tokenizer.decode(tokenizer.encode(text)), text);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+// At every position of the text, a hostile pattern stays below any limit for one position.
+TEST(Tokenizer, LimitsWhatPatternsCostInTotal) {
+  for (const char* pattern : {"(?:a|a){18}b", "(a+)+b", "(?:a?){22}b", "(?:(?:a|a)+)+$b"}) {
+    const std::string message = split_error(pattern, std::string(3000, 'a') + " b");
+    EXPECT_NE(message.find("test.json: regex '" + std::string(pattern) + "': backtracks too much"), std::string::npos)
+        << message;
+  }
+}
+
+TEST(Tokenizer, TakesLongRunsOfSpacesWithUsualPatterns) {
+  const std::string line = std::string(100'000, ' ') + "word" + std::string(50'000, '\n') + std::string(5'000, ' ');
+  std::string text;
+  for (int i = 0; i < 5; ++i) text += line;
+  for (const char* pattern : {R"(\s*[\r\n]+|\s+(?!\S)|\s+)", R"( ?\p{L}+|\s+(?!\S)|\s+)", R"(\s+$|\s+)"}) {
+    EXPECT_EQ(split_error(pattern, text), "no error") << pattern;
+  }
 }
 
 TEST(Tokenizer, StreamsWholeCodePointsOnly) {
