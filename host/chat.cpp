@@ -6,21 +6,12 @@
 
 #include "host/chat_messages.h"
 #include "host/chat_tokens.h"
-#include "host/json_text.h"
 #include "host/python_json.h"
 #include "runtime/base/error.h"
+#include "runtime/base/log.h"
 
 namespace nibble {
 namespace {
-
-using Json = nlohmann::ordered_json;
-
-constexpr std::string_view kMaxEffortText =
-    "Reasoning Effort: Absolute maximum with no shortcuts permitted.\n"
-    "You MUST be very thorough in your thinking and comprehensively decompose the problem to resolve the root cause, "
-    "rigorously stress-testing your logic against all potential paths, edge cases, and adversarial scenarios.\n"
-    "Explicitly write out your entire deliberation process, documenting every intermediate step, considered "
-    "alternative, and rejected hypothesis to ensure absolutely no assumption is left unchecked.\n\n";
 
 constexpr std::string_view kToolsHead =
     "\n\n## Tools\n\n"
@@ -47,11 +38,11 @@ constexpr std::string_view kToolsTail =
 constexpr std::string_view kResponseFormatHead =
     "\n\n## Response Format:\n\nYou MUST strictly adhere to the following schema to reply:\n";
 
-std::string render_tools(const std::vector<Json>& tools) {
+std::string render_tools(const std::vector<std::string>& tools) {
   std::string text(kToolsHead);
-  for (const Json& tool : tools) {
+  for (const std::string& tool : tools) {
     if (&tool != &tools.front()) text += '\n';
-    text += python_json(tool);
+    text += tool;
   }
   return text.append(kToolsTail);
 }
@@ -60,23 +51,20 @@ std::string render_tools(const std::vector<Json>& tools) {
 std::string render_extras(const ChatMessage& message) {
   std::string text;
   if (!message.tools.empty()) text += render_tools(message.tools);
-  if (message.response_format) text.append(kResponseFormatHead) += python_json(*message.response_format);
+  if (message.response_format) text.append(kResponseFormatHead) += *message.response_format;
   return text;
 }
 
-std::string render_parameter(const std::string& name, const Json& value) {
-  const bool is_string = value.is_string();
-  return fmt::format("{} name=\"{}\" string=\"{}\">{}{}>", kParameterStart, name, is_string,
-                     is_string ? value.get_ref<const std::string&>() : python_json(value), kParameterEnd);
+std::string render_argument(const ChatArgument& argument) {
+  return fmt::format("{} name=\"{}\" string=\"{}\">{}{}>", kParameterStart, argument.name, argument.is_string,
+                     argument.value, kParameterEnd);
 }
 
 std::string render_call(const ChatToolCall& call) {
   std::string text = fmt::format("{} name=\"{}\">\n", kInvokeStart, call.name);
-  const char* separator = "";
-  for (const auto& [name, value] : call.arguments.items()) {
-    text += separator;
-    text += render_parameter(name, value);
-    separator = "\n";
+  for (const ChatArgument& argument : call.arguments) {
+    if (&argument != &call.arguments.front()) text += '\n';
+    text += render_argument(argument);
   }
   return text + "\n" + std::string(kInvokeEnd) + ">";
 }
@@ -168,26 +156,58 @@ class Renderer {
   ptrdiff_t last_question_;
 };
 
-}  // namespace
-
-ReasoningEffort parse_effort(std::string_view name) {
-  if (name == "high") return ReasoningEffort::kNormal;
-  if (name == "max") return ReasoningEffort::kMax;
-  fail(ErrorCode::kUsage, "reasoning effort '{}', expected high or max", printable(name));
+// What the format leaves out or leaves open, though the chat has it: the prompt is the reference's, but nobody should
+// have to find out from the answers.
+void notice_surprises(const std::vector<ChatMessage>& messages, std::string_view source) {
+  for (size_t i = 1; i < messages.size(); ++i) {
+    const bool cuts_in = messages[i].role == ChatRole::kSystem && is_question(messages[i - 1]);
+    const bool before_answer = i + 1 == messages.size() || messages[i + 1].role == ChatRole::kAssistant;
+    if (cuts_in && before_answer) {
+      warn(
+          "{}: a system message follows the question, so the format does not hand over to the assistant; "
+          "put it before the question",
+          source);
+    }
+  }
 }
 
-std::string encode_chat(const Json& request, const ChatOptions& options) {
-  std::vector<ChatMessage> messages = read_messages(request);
+}  // namespace
+
+std::string encode_request(const PythonJson& request, const ChatOptions& options) {
+  std::vector<ChatMessage> messages = read_messages(request, options.source);
+  notice_surprises(messages, options.source);
   const bool has_tools = std::any_of(messages.begin(), messages.end(), [](const auto& m) { return !m.tools.empty(); });
   // With tools, a call and its result only make sense with the reasoning that led to them.
   const bool drop = options.drop_reasoning && !has_tools;
-  if (options.thinking && drop) drop_old_developer_messages(messages);
+  if (options.thinking && drop) {
+    const size_t dropped = drop_old_developer_messages(messages);
+    if (dropped > 0) {
+      warn(
+          "{}: {} developer message(s) before the last question are left out, as the format has it when the assistant "
+          "reasons; what holds throughout belongs into a system message",
+          options.source, dropped);
+    }
+  }
   std::string prompt;
   if (options.add_bos) prompt += kBosToken;
-  if (options.thinking && options.effort == ReasoningEffort::kMax && !messages.empty()) prompt += kMaxEffortText;
+  if (options.thinking && !messages.empty()) prompt += options.effort_instruction;
   const Renderer renderer(messages, options.thinking, drop);
   for (size_t i = 0; i < messages.size(); ++i) prompt += renderer.render(i);
   return prompt;
+}
+
+std::string encode_chat(const nlohmann::ordered_json& request, const ChatOptions& options) {
+  const std::string text = request.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  return encode_request(PythonJson::parse(text, options.source), options);
+}
+
+std::string requested_effort(const PythonJson& request, std::string_view source) {
+  const PythonJson::Value effort = request.root().find("reasoning_effort");
+  if (effort.is_null()) return {};
+  if (!effort.is_string()) {
+    fail(ErrorCode::kInvalidFile, "{}: 'reasoning_effort' is {}, expected a string", source, effort.type_name());
+  }
+  return std::string(effort.text());
 }
 
 }  // namespace nibble

@@ -11,21 +11,26 @@
 
 namespace nibble {
 
-enum class ReasoningEffort { kNormal, kMax };
+class PythonJson;
 
 struct ChatOptions {
   bool thinking = false;
-  ReasoningEffort effort = ReasoningEffort::kNormal;  // kMax prepends an instruction; thinking mode only
+  std::string_view effort_instruction = {};  // begins the prompt in thinking mode: host/chat_effort.h
   bool drop_reasoning = true;  // leave out the reasoning before the last question, unless any message has tools
   bool add_bos = true;
+  std::string_view source = "chat";  // names the request in errors and warnings
 };
 
-// "high" is the normal effort; anything but "high" and "max" is Error(kUsage).
-ReasoningEffort parse_effort(std::string_view name);
-
 // `request` is a list of messages in OpenAI's form, or an object with "messages" and perhaps "tools", which then go to
-// the system message. Roles: system, user, assistant, tool, latest_reminder, developer.
+// the system message. Roles: system, user, assistant, tool, latest_reminder, developer. Content is a string or a list
+// of text parts for every role; `prefix` leaves the last message open. What has no place in the prompt is an error
+// that names the message and the field, unless it says nothing.
+std::string encode_request(const PythonJson& request, const ChatOptions& options);
+// The same for messages that hold no numbers of their own.
 std::string encode_chat(const nlohmann::ordered_json& request, const ChatOptions& options);
+
+// The "reasoning_effort" of a request that is an object; empty where it has none.
+std::string requested_effort(const PythonJson& request, std::string_view source);
 
 struct ToolCall {
   std::string name;

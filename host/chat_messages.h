@@ -4,18 +4,25 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include <nlohmann/json.hpp>
+#include "host/python_json.h"
 
 namespace nibble {
 
 enum class ChatRole { kSystem, kUser, kAssistant, kReminder, kDeveloper };
 
+struct ChatArgument {
+  std::string name;
+  bool is_string = false;
+  std::string value;  // the string itself, or JSON text
+};
+
 struct ChatToolCall {
   std::string id;
   std::string name;
-  nlohmann::ordered_json arguments;  // an object
+  std::vector<ChatArgument> arguments;
 };
 
 struct UserBlock {
@@ -27,17 +34,18 @@ struct UserBlock {
 struct ChatMessage {
   ChatRole role = ChatRole::kUser;
   std::string content;
-  std::string reasoning;                                  // assistant
-  std::vector<ChatToolCall> tool_calls;                   // assistant
-  std::vector<UserBlock> blocks;                          // user
-  std::vector<nlohmann::ordered_json> tools;              // system, developer: function schemas
-  std::optional<nlohmann::ordered_json> response_format;  // system, developer
-  std::string task;                                       // a key of kTaskTokens, or empty
-  bool without_eos = false;                               // assistant
+  std::string reasoning;                       // assistant
+  std::vector<ChatToolCall> tool_calls;        // assistant
+  std::vector<UserBlock> blocks;               // user
+  std::vector<std::string> tools;              // system, developer: function schemas, JSON text
+  std::optional<std::string> response_format;  // system, developer: JSON text
+  std::string task;                            // a key of kTaskTokens, or empty
+  bool without_eos = false;                    // assistant
 };
 
-// From OpenAI's form, checked; throws Error(kInvalidFile) that names the message.
-std::vector<ChatMessage> read_messages(const nlohmann::ordered_json& request);
+// From OpenAI's form, checked: every member of every message is taken, known to say nothing to the model, or an
+// Error(kInvalidFile) that begins with `source` and the message's number.
+std::vector<ChatMessage> read_messages(const PythonJson& request, std::string_view source);
 
 // Whether the assistant answers this message.
 inline bool is_question(const ChatMessage& message) {
@@ -47,7 +55,7 @@ inline bool is_question(const ChatMessage& message) {
 // The index of the last question; -1 if there is none.
 ptrdiff_t last_question(const std::vector<ChatMessage>& messages);
 
-// Instructions of a developer hold for the question they come with only.
-void drop_old_developer_messages(std::vector<ChatMessage>& messages);
+// Instructions of a developer hold for the question they come with only. Returns how many were dropped.
+size_t drop_old_developer_messages(std::vector<ChatMessage>& messages);
 
 }  // namespace nibble

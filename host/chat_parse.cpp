@@ -129,9 +129,9 @@ class CompletionParser {
     const std::string name(body.substr(0, is_string ? string_at : json_at));
     const std::string_view value = body.substr(name.size() + (is_string ? kString : kJson).size());
     if (!seen.insert(name).second) bad("parameter '{}' comes twice", name);
-    if (is_string) return python_json(name) + ": " + python_json(std::string(value));
-    if (!nlohmann::json::accept(value)) bad("parameter '{}': '{}' is not JSON", name, value);
-    return python_json(name) + ": " + std::string(value);
+    if (is_string) return python_string(name) + ": " + python_string(value);
+    if (!is_python_json(value)) bad("parameter '{}': '{}' is not JSON", name, value);
+    return python_string(name) + ": " + std::string(value);
   }
 
   std::string_view text_;

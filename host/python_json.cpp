@@ -6,7 +6,6 @@
 #include <string_view>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 namespace nibble {
 namespace {
@@ -47,36 +46,6 @@ void append_string(std::string& out, std::string_view text) {
   out += '"';
 }
 
-void append_value(std::string& out, const nlohmann::ordered_json& value) {
-  if (value.is_string()) {
-    append_string(out, value.get_ref<const std::string&>());
-  } else if (value.is_number_float()) {
-    out += python_float(value.get<double>());
-  } else if (value.is_object()) {
-    out += '{';
-    const char* separator = "";
-    for (const auto& [key, member] : value.items()) {
-      out += separator;
-      append_string(out, key);
-      out += ": ";
-      append_value(out, member);
-      separator = ", ";
-    }
-    out += '}';
-  } else if (value.is_array()) {
-    out += '[';
-    const char* separator = "";
-    for (const auto& element : value) {
-      out += separator;
-      append_value(out, element);
-      separator = ", ";
-    }
-    out += ']';
-  } else {
-    out += value.dump();
-  }
-}
-
 }  // namespace
 
 std::string python_float(double value) {
@@ -100,9 +69,96 @@ std::string python_float(double value) {
   return sign + digits.substr(0, whole) + "." + digits.substr(whole);
 }
 
-std::string python_json(const nlohmann::ordered_json& value) {
+std::string python_string(std::string_view text) {
   std::string out;
-  append_value(out, value);
+  append_string(out, text);
+  return out;
+}
+
+std::string_view PythonJson::Value::type_name() const {
+  switch (kind()) {
+    case JsonKind::kNull:
+      return "null";
+    case JsonKind::kBoolean:
+      return "boolean";
+    case JsonKind::kInteger:
+    case JsonKind::kFloat:
+      return "number";
+    case JsonKind::kString:
+      return "string";
+    case JsonKind::kArray:
+      return "array";
+    case JsonKind::kObject:
+      return "object";
+  }
+  return "unknown";
+}
+
+bool PythonJson::Value::is_falsy() const {
+  switch (kind()) {
+    case JsonKind::kNull:
+      return true;
+    case JsonKind::kBoolean:
+      return text() == "false";
+    case JsonKind::kInteger:
+      return text() == "0";
+    case JsonKind::kFloat:
+      return text() == "0.0" || text() == "-0.0";
+    case JsonKind::kString:
+      return text().empty();
+    case JsonKind::kArray:
+    case JsonKind::kObject:
+      return node().first_child == 0;
+  }
+  return false;
+}
+
+PythonJson::Value PythonJson::Value::find(std::string_view key) const {
+  if (is_object()) {
+    for (const Value member : *this) {
+      if (member.key() == key) return member;
+    }
+  }
+  return {};
+}
+
+// With a stack of its own: a model may nest deeper than a thread's stack holds.
+std::string PythonJson::Value::dump() const {
+  if (!json_) return "null";
+  struct Open {
+    uint32_t next;  // the child to be written next
+    char close;
+  };
+  std::vector<Open> open;
+  std::string out;
+  const auto write = [&](const Node& node) {
+    if (node.kind == JsonKind::kArray || node.kind == JsonKind::kObject) {
+      const bool array = node.kind == JsonKind::kArray;
+      out += array ? '[' : '{';
+      open.push_back({node.first_child, array ? ']' : '}'});
+    } else if (node.kind == JsonKind::kString) {
+      append_string(out, json_->text_of(node.text));
+    } else {
+      out += json_->text_of(node.text);
+    }
+  };
+  write(node());
+  while (!open.empty()) {
+    const uint32_t index = open.back().next;
+    if (index == 0) {
+      out += open.back().close;
+      open.pop_back();
+      continue;
+    }
+    const Node& child = json_->nodes_[index];
+    if (out.back() != '[' && out.back() != '{') out += ", ";
+    if (child.has_key) {
+      append_string(out, json_->text_of(child.key));
+      out += ": ";
+    }
+    open.back().next = child.next;
+    write(child);
+  }
   return out;
 }
 

@@ -1,8 +1,5 @@
 #include "host/chat.h"
 
-#include <bit>
-#include <cmath>
-
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -21,10 +18,11 @@ const std::string kGolden = NIBBLE_SOURCE_DIR "/tests/golden/chat-encoding/";
 
 std::string golden_text(const std::string& name) { return read_text_file(kGolden + name, 1 << 20); }
 Json golden_request(const std::string& name) { return parse_ordered_json(golden_text(name), name); }
+PythonJson golden_json(const std::string& name) { return PythonJson::parse(golden_text(name), name); }
 
 std::string encode(const char* request, ChatOptions options = {}) {
   options.add_bos = false;
-  return encode_chat(parse_ordered_json(request, "test"), options);
+  return encode_request(PythonJson::parse(request, "test"), options);
 }
 
 std::string encode_error(const char* request) {
@@ -35,6 +33,9 @@ std::string encode_error(const char* request) {
   }
   return "no error";
 }
+
+// As Python writes it.
+std::string python_text(const Json& value) { return PythonJson::parse(value.dump(), "test").root().dump(); }
 
 std::string parse_error(const std::string& text, bool thinking = false) {
   try {
@@ -51,8 +52,8 @@ std::string parse_error(const std::string& text, bool thinking = false) {
 constexpr ChatOptions kThinking = {.thinking = true};
 
 TEST(Chat, EncodesThePublishedPairs) {
-  EXPECT_EQ(encode_chat(golden_request("input_1.json"), kThinking), golden_text("output_1.txt"));
-  EXPECT_EQ(encode_chat(golden_request("input_3.json"), kThinking), golden_text("output_3.txt"));
+  EXPECT_EQ(encode_request(golden_json("input_1.json"), kThinking), golden_text("output_1.txt"));
+  EXPECT_EQ(encode_request(golden_json("input_3.json"), kThinking), golden_text("output_3.txt"));
 }
 
 // Every assistant turn of the published prompts, parsed, is the message it was made from.
@@ -87,10 +88,8 @@ TEST(Chat, EndsAQuestionAsTheModeSays) {
   constexpr const char* kQuestion = R"([{"role": "user", "content": "Hi"}])";
   EXPECT_EQ(encode(kQuestion), "<｜User｜>Hi<｜Assistant｜></think>");
   EXPECT_EQ(encode(kQuestion, kThinking), "<｜User｜>Hi<｜Assistant｜><think>");
-  const std::string max = encode(kQuestion, {.thinking = true, .effort = ReasoningEffort::kMax});
-  EXPECT_TRUE(max.starts_with("Reasoning Effort: Absolute maximum with no shortcuts permitted.\n"));
-  EXPECT_TRUE(max.ends_with("is left unchecked.\n\n<｜User｜>Hi<｜Assistant｜><think>"));
-  EXPECT_EQ(encode(kQuestion, {.effort = ReasoningEffort::kMax}), encode(kQuestion));
+  EXPECT_EQ(encode(kQuestion, {.thinking = true, .effort_instruction = "E"}), "E" + encode(kQuestion, kThinking));
+  EXPECT_EQ(encode(kQuestion, {.effort_instruction = "E"}), encode(kQuestion));
   EXPECT_TRUE(encode_chat(Json::parse(kQuestion), {}).starts_with(std::string(kBosToken) + "<｜User｜>"));
 }
 
@@ -156,21 +155,119 @@ TEST(Chat, PutsTheToolsOfARequestIntoASystemMessage) {
   EXPECT_TRUE(text.ends_with("<｜User｜>Q<｜Assistant｜></think>")) << text;
 }
 
+TEST(Chat, TakesPartsForEveryRole) {
+  constexpr const char* kPlain = R"([
+    {"role": "system", "content": "S\n\nS2"}, {"role": "developer", "content": "D"},
+    {"role": "latest_reminder", "content": "R"}, {"role": "user", "content": "Q\n\nQ2"},
+    {"role": "assistant", "content": "A\n\nA2"}, {"role": "tool", "content": "T\n\nT2"}])";
+  constexpr const char* kParts = R"([
+    {"role": "system", "content": [{"type": "text", "text": "S"}, {"type": "text", "text": "S2"}]},
+    {"role": "developer", "content": [{"type": "text", "text": "D"}]},
+    {"role": "latest_reminder", "content": [{"type": "text", "text": "R"}]},
+    {"role": "user", "content": [{"type": "text", "text": "Q"}, {"type": "text", "text": "Q2"}]},
+    {"role": "assistant", "content": [{"type": "text", "text": "A"}, {"type": "text", "text": "A2"}]},
+    {"role": "tool", "content": [{"type": "text", "text": "T"}, {"type": "text", "text": "T2"}]}])";
+  EXPECT_EQ(encode(kParts), encode(kPlain));
+  EXPECT_EQ(encode(R"([{"role": "user", "content": []}])"), encode(R"([{"role": "user"}])"));
+}
+
+TEST(Chat, TakesNoArgumentsForNone) {
+  const auto call = [](const std::string& function) {
+    return encode(
+        ("[{\"role\": \"assistant\", \"content\": null, \"tool_calls\": [{\"function\": " + function + "}]}]").c_str());
+  };
+  const std::string empty = call(R"({"name": "f", "arguments": "{}"})");
+  EXPECT_TRUE(empty.starts_with("\n\n<｜DSML｜tool_calls>\n<｜DSML｜invoke name=\"f\">\n\n</｜DSML｜invoke>")) << empty;
+  for (const char* function : {R"({"name": "f"})", R"({"name": "f", "arguments": null})",
+                               R"({"name": "f", "arguments": {}})", R"({"name": "f", "arguments": "null"})"}) {
+    EXPECT_EQ(call(function), empty) << function;
+  }
+  EXPECT_EQ(call(R"({"name": "f", "arguments": {"n": 18446744073709551616}})"),
+            call(R"({"name": "f", "arguments": "{\"n\":18446744073709551616}"})"));
+}
+
+TEST(Chat, GoesOnWithAPrefix) {
+  constexpr const char* kChat =
+      R"([{"role": "user", "content": "Q"}, {"role": "assistant", "content": "So", "prefix": true}])";
+  EXPECT_EQ(encode(kChat), "<｜User｜>Q<｜Assistant｜></think>So");
+  EXPECT_EQ(encode(kChat, kThinking), "<｜User｜>Q<｜Assistant｜><think></think>So");
+  EXPECT_EQ(encode(R"([{"role": "user", "content": "Q"}, {"role": "assistant", "content": "So", "prefix": false}])"),
+            "<｜User｜>Q<｜Assistant｜></think>So<｜end▁of▁sentence｜>");
+  EXPECT_CONTAINS(encode_error(R"([{"role": "assistant", "content": "So", "prefix": true}, {"role": "user"}])"),
+                  "chat: message 1: 'prefix' is true, but only the last");
+  EXPECT_CONTAINS(encode_error(R"([{"role": "user", "content": "So", "prefix": true}])"), "message 1: 'prefix'");
+  EXPECT_CONTAINS(encode_error(R"([{"role": "assistant", "prefix": 1}])"), "message 1: 'prefix' is number");
+  EXPECT_CONTAINS(
+      encode_error(R"([{"role": "assistant", "prefix": true, "tool_calls": [{"function": {"name": "f"}}]}])"),
+      "message 1: 'prefix' is true, but a message with tool calls");
+}
+
+TEST(Chat, TakesEitherNameOfTheReasoning) {
+  const auto with = [](const std::string& fields) {
+    return "[{\"role\": \"user\", \"content\": \"Q\"}, {\"role\": \"assistant\", \"content\": \"A\", " + fields + "}]";
+  };
+  const std::string want = "<｜User｜>Q<｜Assistant｜><think>R</think>A<｜end▁of▁sentence｜>";
+  EXPECT_EQ(encode(with(R"("reasoning_content": "R")").c_str(), kThinking), want);
+  EXPECT_EQ(encode(with(R"("reasoning": "R")").c_str(), kThinking), want);
+  EXPECT_EQ(encode(with(R"("reasoning": "R", "reasoning_content": null)").c_str(), kThinking), want);
+  EXPECT_EQ(encode(with(R"("reasoning": "R", "reasoning_content": "R")").c_str(), kThinking), want);
+  EXPECT_CONTAINS(encode_error(with(R"("reasoning": "R", "reasoning_content": "S")").c_str()),
+                  "message 2: 'reasoning' and 'reasoning_content' differ");
+}
+
+TEST(Chat, TakesWhatExportsAddAndRefusesWhatWouldBeLost) {
+  EXPECT_EQ(encode(R"([{"role": "user", "content": "Q", "id": "1", "created_at": 5, "tool_calls": null},
+                       {"role": "assistant", "content": "A", "refusal": null, "annotations": [], "audio": null,
+                        "function_call": null, "tool_calls": [], "reasoning_content": null, "prefix": false}])"),
+            "<｜User｜>Q<｜Assistant｜></think>A<｜end▁of▁sentence｜>");
+  for (const char* field : {R"("refusal": "no")", R"("audio": {"id": "a"})", R"("function_call": {"name": "f"})",
+                            R"("annotations": [{}])", R"("content_blocks": [1])", R"("tools": [1])"}) {
+    const std::string chat = std::string(R"([{"role": "user"}, {"role": "assistant", "content": "A", )") + field + "}]";
+    const std::string name(field, std::string_view(field).find(':'));
+    EXPECT_CONTAINS(encode_error(chat.c_str()),
+                    "chat: message 2: '" + name.substr(1, name.size() - 2) + "' has no place");
+  }
+  EXPECT_CONTAINS(encode_error(R"([{"role": "user", "reasoning": "R"}])"), "message 1: 'reasoning' has no place");
+  EXPECT_CONTAINS(encode_error(R"([{"role": "tool", "tool_calls": [1]}])"), "message 1: 'tool_calls' has no place");
+  EXPECT_CONTAINS(encode_error(R"([{"role": "tool"}, {"role": "user", "task": "query"}])"), "message 2: 'task'");
+  constexpr const char* kTools = R"("tools": [{"function": {"name": "f"}}])";
+  const auto request = [](const std::string& fields) {
+    return R"({"messages": [{"role": "user", "content": "Q"}], )" + fields + "}";
+  };
+  EXPECT_EQ(encode(request(R"("model": "m", "temperature": 0.5, "stream": true, "tool_choice": "auto")").c_str()),
+            "<｜User｜>Q<｜Assistant｜></think>");
+  EXPECT_CONTAINS(encode_error(request(R"("tool_choice": "none")").c_str()), "chat: 'tool_choice'");
+  EXPECT_CONTAINS(encode_error(request(R"("response_format": {"type": "json_object"})").c_str()),
+                  "chat: 'response_format'");
+  EXPECT_CONTAINS(encode_error(request(R"("functions": [1])").c_str()), "chat: 'functions' has no place in a request");
+  EXPECT_CONTAINS(
+      encode_error(
+          (std::string(R"({"messages": [{"role": "system", "tools": [{"function": {"name": "g"}}]}], )") + kTools + "}")
+              .c_str()),
+      "'tools' stand beside the messages and in message 1, and differ");
+}
+
 TEST(Chat, NamesTheMessageThatIsWrong) {
   EXPECT_CONTAINS(encode_error("{}"), "chat: expected a list of messages");
   EXPECT_CONTAINS(encode_error("[]"), "chat: no messages");
   EXPECT_CONTAINS(encode_error("[1]"), "message 1: number, expected an object");
   EXPECT_CONTAINS(encode_error(R"([{"role": "user"}, {"role": "bot"}])"), "message 2: role 'bot', expected system");
-  EXPECT_CONTAINS(encode_error(R"([{"role": "user", "content": [1]}])"), "'content' is array, expected a string");
+  EXPECT_CONTAINS(encode_error(R"([{"role": "user", "content": 1}])"), "'content' is number, expected a string");
+  EXPECT_CONTAINS(encode_error(R"([{"role": "user", "content": ["a"]}])"), "message 1: part 1 of 'content': string");
+  EXPECT_CONTAINS(encode_error(R"([{"role": "user", "content": [{"text": "a"}]}])"), "part 1 of 'content': no type");
+  EXPECT_CONTAINS(encode_error(R"([{"role": "user", "content": [{"type": "text", "text": "a", "x": 1}]}])"),
+                  "'x' has no");
   EXPECT_CONTAINS(encode_error(R"([{"role": "user", "task": "x"}])"), "task 'x', expected action");
   EXPECT_CONTAINS(encode_error(R"([{"role": "developer"}])"), "a developer message without content");
-  EXPECT_CONTAINS(encode_error(R"([{"role": "system", "tools": [{}]}])"), "a tool without 'function'");
+  EXPECT_CONTAINS(encode_error(R"([{"role": "latest_reminder"}])"), "a latest_reminder without content");
+  EXPECT_CONTAINS(encode_error(R"([{"role": "system", "tools": [{}]}])"), "message 1: tool 1: no 'function'");
   EXPECT_CONTAINS(encode_error(R"([{"role": "assistant", "tool_calls": [{"function": {}}]}])"),
-                  "a tool call without a function name");
+                  "message 1: tool call 1: 'function': no name");
+  EXPECT_CONTAINS(encode_error(R"([{"role": "assistant", "tool_calls": [{"type": "custom", "function": {}}]}])"),
+                  "message 1: tool call 1: type 'custom', expected 'function'");
   EXPECT_CONTAINS(
       encode_error(R"([{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "[1]"}}]}])"),
-      "arguments are array, expected an object");
-  EXPECT_THROW(parse_effort("extreme"), Error);
+      "'arguments' is JSON of array, expected of object");
 }
 
 TEST(Chat, ParsesAPlainAnswer) {
@@ -212,7 +309,7 @@ TEST(Chat, RoundTripsRandomMessages) {
       if (rng.below(2) == 0) arguments["text"] = text();
       if (rng.below(2) == 0) arguments["ключ"] = rng.below(1000) * 0.125;
       if (rng.below(2) == 0) arguments["o"] = {{"list", {1, nullptr, text()}}, {"t", true}};
-      message.tool_calls.push_back({.name = "name" + text(), .arguments = python_json(arguments)});
+      message.tool_calls.push_back({.name = "name" + text(), .arguments = python_text(arguments)});
     }
     const Json request = {{{"role", "user"}, {"content", "Q"}}, completion_message(message)};
     const std::string start = "<｜User｜>Q<｜Assistant｜><think>";
@@ -239,31 +336,6 @@ TEST(Chat, SurvivesDamagedCompletions) {
     errors += parse_error(text, true) != "no error" ? 1 : 0;
   }
   EXPECT_GT(errors, 1500);
-}
-
-TEST(PythonJson, WritesFloatsAsReprDoes) {
-  EXPECT_EQ(python_float(0.5), "0.5");
-  EXPECT_EQ(python_float(3.0), "3.0");
-  EXPECT_EQ(python_float(-0.0), "-0.0");
-  EXPECT_EQ(python_float(123456.789), "123456.789");
-  EXPECT_EQ(python_float(0.0001), "0.0001");
-  EXPECT_EQ(python_float(0.00001), "1e-05");
-  EXPECT_EQ(python_float(1e15), "1000000000000000.0");
-  EXPECT_EQ(python_float(1e16), "1e+16");
-  EXPECT_EQ(python_float(-1.5e300), "-1.5e+300");
-  EXPECT_EQ(python_float(5e-324), "5e-324");
-  Rng rng(1);
-  for (int i = 0; i < 10'000; ++i) {
-    const double value = std::bit_cast<double>(rng.next_u64());
-    // stod refuses subnormals.
-    if (!std::isnormal(value)) continue;
-    ASSERT_EQ(std::stod(python_float(value)), value);
-  }
-}
-
-TEST(PythonJson, KeepsOrderAndEscapesLittle) {
-  EXPECT_EQ(python_json(Json::parse(R"({"z": [1, -2, true, null], "a": {}, "é\u0001\n\"": "/\u007f😀"})")),
-            "{\"z\": [1, -2, true, null], \"a\": {}, \"é\\u0001\\n\\\"\": \"/\x7f😀\"}");
 }
 
 }  // namespace

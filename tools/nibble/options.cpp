@@ -176,6 +176,16 @@ void add_sampler_flags(CLI::App& command, SamplerFlags& flags) {
       ->group(group);
 }
 
+void add_effort_flag(CLI::App& command, std::string& effort, CLI::Option& thinking) {
+  command
+      .add_option("--effort", effort,
+                  fmt::format("How long to reason, by the checkpoint's own names: high or max, or low, high or max "
+                              "from 0731 on; the first of them, the default, adds nothing (with {})",
+                              thinking.get_name()))
+      ->type_name("EFFORT")
+      ->needs(&thinking);
+}
+
 void add_json_flag(CLI::App& command, bool& json) { command.add_flag("--json", json, "Print JSON for programs"); }
 
 }  // namespace nibble

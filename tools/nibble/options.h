@@ -51,6 +51,8 @@ void add_device_flags(CLI::App& command, DeviceFlags& flags, bool with_name = tr
 DeviceOptions device_options(const DeviceFlags& flags);
 void add_session_flags(CLI::App& command, SessionFlags& flags);
 void add_sampler_flags(CLI::App& command, SamplerFlags& flags);
+// --effort, which only has a meaning with `thinking`. host/chat_effort.h tells what it says to the model.
+void add_effort_flag(CLI::App& command, std::string& effort, CLI::Option& thinking);
 // The switch alone: what --json prints is each command's business.
 void add_json_flag(CLI::App& command, bool& json);
 
