@@ -134,7 +134,8 @@ void add_chat_command(CLI::App& program) {
   auto flags = std::make_shared<ConversationFlags>();
   add_model_flags(*command, flags->model);
   command->add_option("--system", flags->system, "System message that the conversation starts with")->type_name("TEXT");
-  command->add_flag("--think", flags->think, "Let the model reason before it answers");
+  CLI::Option* think = command->add_flag("--think", flags->think, "Let the model reason before it answers");
+  add_effort_flag(*command, flags->effort, *think);
   command->add_option("-n,--max-tokens", flags->max_tokens, "Tokens of one answer at most (default: no limit)")
       ->type_name("N")
       ->check(CLI::Range(1u, UINT32_MAX));

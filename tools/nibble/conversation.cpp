@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "host/chat.h"
+#include "host/chat_effort.h"
+#include "host/chat_stream.h"
 #include "runtime/base/error.h"
 #include "tools/nibble/session_note.h"
 
@@ -12,11 +14,11 @@ using nlohmann::ordered_json;
 
 Conversation::Conversation(const ConversationFlags& flags)
     : flags_(flags),
+      effort_(flags.effort.empty() ? "" : effort_instruction(effort_levels(flags.model.directory), flags.effort)),
       tokenizer_(load_tokenizer(flags.model)),
       loaded_(load_model(flags.model, flags.device)),
       options_(session_options(flags.session, loaded_.config(), usual_context(loaded_.config()))),
-      sampler_(flags.sampler.options),
-      eos_text_(tokenizer_.token_bytes(loaded_.config().eos_token_id)) {
+      sampler_(flags.sampler.options) {
   clear();
 }
 
@@ -89,7 +91,7 @@ std::vector<uint32_t> Conversation::ids_to_feed(const std::string& prompt) {
 }
 
 void Conversation::answer(size_t messages_before, const InterruptGuard& interrupt) {
-  const std::string prompt = encode_chat(messages_, {.thinking = flags_.think});
+  const std::string prompt = encode_chat(messages_, {.thinking = flags_.think, .effort_instruction = effort_});
   const std::vector<uint32_t> ids = ids_to_feed(prompt);
   turns_.push_back({.messages = messages_before,
                     .sampler = sampler_.state(),
@@ -119,15 +121,10 @@ void Conversation::remember(std::string read, size_t fed) {
 }
 
 ordered_json Conversation::to_message(const std::string& text) const {
-  try {
-    return completion_message(parse_completion(text + eos_text_, flags_.think));
-  } catch (const Error&) {
-    // Cut off, or not in the format: what there is is still the answer.
-    const bool still_thinking = flags_.think && text.find("</think>") == std::string::npos;
-    return {{"role", "assistant"},
-            {"content", still_thinking ? "" : text},
-            {"reasoning_content", still_thinking ? text : ""}};
-  }
+  CompletionStream stream(flags_.think);
+  stream.push(text);
+  stream.finish();
+  return completion_message(stream.completion());
 }
 
 void Conversation::save(const std::string& path) {
@@ -160,7 +157,8 @@ void Conversation::load(const std::string& path) {
     std::vector<Turn> turns = parse_turns(note.chat, path);
     ordered_json messages = note.chat.at("messages");
     auto read = note.chat.at("read").get<std::string>();
-    if (!messages.empty()) encode_chat(messages, {.thinking = flags_.think});  // complains about what is no message
+    if (!messages.empty())
+      encode_chat(messages, {.thinking = flags_.think, .source = path});  // complains about what is no message
     for (const Turn& turn : turns) {
       if (turn.messages > messages.size() || turn.position > session->position() || turn.read > read.size()) {
         fail(ErrorCode::kInvalidFile, "{}: the note has a question beyond the end of the conversation", path);

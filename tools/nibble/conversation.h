@@ -24,6 +24,7 @@ struct ConversationFlags {
   std::string system;
   uint32_t max_tokens = 0;
   bool think = false;
+  std::string effort;  // host/chat_effort.h; empty: the checkpoint's usual one
 };
 
 class Conversation {
@@ -68,11 +69,11 @@ class Conversation {
   static std::vector<Turn> parse_turns(const nlohmann::ordered_json& chat, const std::string& path);
 
   const ConversationFlags& flags_;
+  std::string_view effort_;  // the instruction that prompts begin with
   Tokenizer tokenizer_;
   LoadedModel loaded_;
   SessionOptions options_;
   Sampler sampler_;
-  std::string eos_text_;
   nlohmann::ordered_json messages_;
   std::vector<Turn> turns_;
   std::unique_ptr<Session> session_;
