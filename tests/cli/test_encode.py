@@ -198,3 +198,91 @@ def test_what_the_format_leaves_out_is_said(encode):
     result = encode(HI + [{"role": "system", "content": "Answer in French."}])
     assert expect_success(result).decode().endswith("<｜User｜>hiAnswer in French.")
     assert b"a system message follows the question" in result.stderr and b"chat.json" in result.stderr
+
+
+def test_a_chat_keeps_the_reasoning_up_to_its_first_end(tmp_path):
+    """With this seed the demo model writes </think> twice; wherever it writes it, the first one counts."""
+    file = tmp_path / "a.session"
+    lines = f"Who made the earth?\n/save {file}\n".encode()
+    expect_success(run("chat", "-m", DEMO, "-d", "cpu", "--think", "-n", 200, "--temp", 1.0, "--seed", 69, stdin=lines))
+    raw = file.read_bytes()
+    chat = json.JSONDecoder().raw_decode(raw[raw.index(b'{"messages":'):].decode("utf-8", "replace"))[0]
+    question, answer = chat["messages"]
+    written = chat["read"].split("<｜User｜>Who made the earth?<｜Assistant｜><think>", 1)[1]
+    reasoning, _, content = written.partition("</think>")
+    assert question["role"] == "user"
+    assert answer["reasoning_content"] == reasoning
+    assert answer["content"] == content.removesuffix("<｜end▁of▁sentence｜>")
+
+
+def test_a_hostile_pattern_is_named_in_time(tmp_path):
+    tokenizer = json.loads((DEMO / "tokenizer.json").read_text())
+    tokenizer["pre_tokenizer"]["pretokenizers"][0] = {
+        "type": "Split", "pattern": {"Regex": "(?:a|a){18}b"}, "behavior": "Isolated", "invert": False}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(tokenizer))
+    (tmp_path / "in.txt").write_text("a" * 100_000 + "cb")
+    result = run("tokenize", "-m", tmp_path, "-f", tmp_path / "in.txt", timeout=30)
+    expect_error(result, "tokenizer.json", "'(?:a|a){18}b'", "backtracks too much")
+
+
+TASKS = ["action", "query", "authority", "domain", "title", "read_url"]
+
+
+def reference_prompt(messages, thinking, keep):
+    """A second, independent writing of the format, for chats of plain text: what each message adds to the prompt."""
+    turns = []
+    for message in messages:
+        if message["role"] == "tool":
+            block = f"<tool_result>{message['content']}</tool_result>"
+        else:
+            block = message["content"]
+        joins = turns and turns[-1]["role"] == "user" and (message["role"] == "tool" or not turns[-1].get("task"))
+        if message["role"] in ("user", "tool") and joins:
+            turns[-1]["content"] += "\n\n" + block
+        else:
+            turns.append({**message, "content": block, "role": message["role"].replace("tool", "user")})
+
+    def last_question():
+        return max((i for i, turn in enumerate(turns) if turn["role"] in ("user", "developer")), default=-1)
+
+    drop = not keep
+    if thinking and drop:
+        turns = [t for i, t in enumerate(turns) if i >= last_question() or t["role"] != "developer"]
+    last = last_question()
+    prompt = "<｜begin▁of▁sentence｜>"
+    for i, turn in enumerate(turns):
+        role = turn["role"]
+        prompt += {"user": "<｜User｜>", "developer": "<｜User｜>", "latest_reminder": "<｜latest_reminder｜>"}.get(role, "")
+        if role == "assistant" and thinking and not (i and turns[i - 1].get("task")) and (i > last or not drop):
+            prompt += turn.get("reasoning_content", "") + "</think>"
+        prompt += turn["content"]
+        if role == "assistant" and not turn.get("wo_eos"):
+            prompt += "<｜end▁of▁sentence｜>"
+        if i + 1 < len(turns) and turns[i + 1]["role"] not in ("assistant", "latest_reminder"):
+            continue
+        if turn.get("task"):
+            opened = "<think>" if thinking else "</think>"
+            prompt += f"<｜Assistant｜>{opened}<｜action｜>" if turn["task"] == "action" else f"<｜{turn['task']}｜>"
+        elif role in ("user", "developer"):
+            prompt += "<｜Assistant｜>" + ("<think>" if thinking and (not drop or i >= last) else "</think>")
+    return prompt
+
+
+def test_roles_in_any_order_are_written_as_the_format_has_it(encode):
+    rng = random.Random(3)
+    for _ in range(60):
+        messages = []
+        for _ in range(rng.randrange(1, 9)):
+            role = rng.choice(["system", "developer", "user", "assistant", "assistant", "tool", "latest_reminder"])
+            message = {"role": role, "content": rng.choice(["a", "b\n", "<｜User｜>", "多"])}
+            if role == "assistant":
+                message["reasoning_content"] = rng.choice(["", "r", "</think>"])
+                message["wo_eos"] = rng.random() < 0.2
+            follows_turn = messages and messages[-1]["role"] in ("user", "tool")
+            if role != "tool" and not (role == "user" and follows_turn) and rng.random() < 0.15:
+                message["task"] = rng.choice(TASKS)
+            messages.append(message)
+        thinking, keep = rng.random() < 0.7, rng.random() < 0.3
+        flags = ["--thinking"] * thinking + ["--keep-reasoning"] * keep
+        prompt = expect_success(encode(messages, *flags)).decode()
+        assert prompt == reference_prompt(messages, thinking, keep), (messages, flags)

@@ -60,9 +60,8 @@ def test_errors_name_the_thing(tmp_path):
     expect_error(run("tokenize", "-m", TOKENIZER, "--decode", "1 x"), "token id 'x'", code=2)
     (tmp_path / "chat.json").write_text('[{"role": "bot"}]')
     expect_error(run("encode", "-m", TOKENIZER, "--messages", tmp_path / "chat.json"), "message 1", "bot", code=1)
-    chat = CHATS / "input_1.json"
-    expect_error(run("encode", "-m", TOKENIZER, "--messages", chat, "--effort", "low"), "effort 'low'", code=2)
     (tmp_path / "chat.json").write_text("[" * 100_000)
-    expect_error(run("encode", "-m", TOKENIZER, "--messages", tmp_path / "chat.json"), "nested deeper", code=1)
+    endless = run("encode", "-m", TOKENIZER, "--messages", tmp_path / "chat.json")
+    expect_error(endless, "not valid JSON at byte 100001", code=1)
     (tmp_path / "tokenizer.json").write_text("[" * 100_000)
     expect_error(run("tokenize", "-m", tmp_path, "x"), "nested deeper", code=1)
