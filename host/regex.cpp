@@ -13,7 +13,7 @@ namespace nibble {
 namespace {
 
 // What a position may take without being counted: a text's cost is in proportion to its length then.
-constexpr size_t kUsualSteps = 4096;
+constexpr size_t kUsualSteps = 1024;
 // For those that take more, together. Real patterns take about two steps for each byte of the longest run of spaces,
 // once for each run, and are charged up to kStepGrowth times what they take.
 constexpr size_t kExtraSteps = 16'000'000;
@@ -99,15 +99,25 @@ int RegexMatcher::match_at(const Regex& regex, std::string_view text, size_t at)
   return result;
 }
 
-std::optional<RegexMatch> RegexMatcher::find(const Regex& regex, std::string_view text, size_t from) {
-  int outcome = match(regex, text, from, 0, kUsualSteps);
-  if (outcome == PCRE2_ERROR_MATCHLIMIT) {
-    // PCRE2 counts for each position anew and does not tell at which it gave up: one after the other.
-    size_t at = from;
-    while ((outcome = match_at(regex, text, at)) == PCRE2_ERROR_NOMATCH && at < text.size()) {
+// PCRE2 counts for each position anew and does not tell at which it gave up: one after the other up to there, then all
+// of those behind it again.
+int RegexMatcher::search(const Regex& regex, std::string_view text, size_t from) {
+  size_t at = from;
+  int outcome = match(regex, text, at, 0, kUsualSteps);
+  while (outcome == PCRE2_ERROR_MATCHLIMIT) {
+    const size_t left = steps_left_;
+    while (steps_left_ == left) {
+      outcome = match_at(regex, text, at);
+      if (outcome != PCRE2_ERROR_NOMATCH || at == text.size()) return outcome;
       at += utf8_step(text.substr(at)).size;
     }
+    outcome = match(regex, text, at, 0, kUsualSteps);
   }
+  return outcome;
+}
+
+std::optional<RegexMatch> RegexMatcher::find(const Regex& regex, std::string_view text, size_t from) {
+  const int outcome = search(regex, text, from);
   if (outcome == PCRE2_ERROR_NOMATCH) return std::nullopt;
   if (outcome == PCRE2_ERROR_MATCHLIMIT) {
     fail(ErrorCode::kUnsupported, "regex '{}': backtracks too much for a text of {} bytes", regex.shown_, text.size());

@@ -50,6 +50,7 @@ class RegexMatcher {
   };
   int match(const Regex& regex, std::string_view text, size_t from, uint32_t options, size_t steps);
   int match_at(const Regex& regex, std::string_view text, size_t at);
+  int search(const Regex& regex, std::string_view text, size_t from);
 
   std::unique_ptr<State, FreeState> state_;
   size_t steps_left_;  // of those that positions beyond the usual may take

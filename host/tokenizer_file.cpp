@@ -20,6 +20,8 @@ constexpr uint64_t kMaxTokens = 1u << 21;
 // Added tokens are looked for at every byte of a text, so a long one may cost its length each time. Those of released
 // files, runs of white space included, have less than 128 bytes.
 constexpr size_t kMaxAddedTokenBytes = 256;
+// Each goes over the whole text. Released files have four.
+constexpr size_t kMaxSteps = 32;
 // Published files are 2 to 35 MB and nest 6 levels deep; a parsed one takes about ten times its size.
 constexpr JsonLimits kJsonLimits = {.max_bytes = kMaxTokenizerFileBytes, .max_depth = 32};
 
@@ -210,6 +212,7 @@ class FileReader {
   void read_pre_tokenizer(const Json& file) {
     std::vector<const Json*> steps;
     flatten(object(file, "pre_tokenizer"), steps);
+    if (steps.size() > kMaxSteps) invalid("{} pre_tokenizers, allowed {}", steps.size(), kMaxSteps);
     std::vector<SplitStep> splits;
     std::optional<ByteLevelStep> byte_level;
     for (const Json* step : steps) {

@@ -195,6 +195,26 @@ TEST(Tokenizer, StreamsWholeCodePointsOnly) {
   }
 }
 
+TEST(Tokenizer, LimitsWhatEachByteOfATextIsComparedWith) {
+  const auto error_of = [](const Json& file) {
+    try {
+      from_json(file);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  Json file = golden_file();
+  file["added_tokens"].push_back({{"id", 700}, {"content", std::string(256, 'a')}});
+  EXPECT_EQ(error_of(file), "no error");
+  file["added_tokens"].back()["content"] = std::string(257, 'a');
+  EXPECT_EQ(error_of(file), "test.json: an added token of 257 bytes, allowed 256");
+  file = golden_file();
+  Json& steps = file["pre_tokenizer"]["pretokenizers"];
+  while (steps.size() < 33) steps.insert(steps.begin(), Json(steps.front()));
+  EXPECT_EQ(error_of(file), "test.json: 33 pre_tokenizers, allowed 32");
+}
+
 TEST(Tokenizer, NamesWhatIsWrongWithAFile) {
   const auto error_with = [](const std::function<void(Json&)>& change) {
     Json file = golden_file();
