@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <map>
 
 #include <fmt/format.h>
 
 #include "bench/report.h"
-#include "runtime/base/error.h"
+#include "runtime/base/output_file.h"
 
 namespace nibble::bench {
 namespace {
@@ -179,11 +178,6 @@ std::string rows_page(const std::vector<Row>& rows) {
   return html_page("nibble bench", sections);
 }
 
-void write_text(const std::string& path, const std::string& text) {
-  std::ofstream file(path, std::ios::binary);
-  file << text;
-  file.close();
-  if (!file) fail(ErrorCode::kIo, "{} cannot be written", path);
-}
+void write_text(const std::string& path, const std::string& text) { write_output(path, text); }
 
 }  // namespace nibble::bench

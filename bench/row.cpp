@@ -1,9 +1,8 @@
 #include "bench/row.h"
 
-#include <fstream>
-
 #include "host/json_text.h"
 #include "runtime/base/error.h"
+#include "runtime/base/output_file.h"
 
 namespace nibble::bench {
 namespace {
@@ -109,11 +108,8 @@ void write_rows(const std::string& path, const std::vector<Row>& rows) {
   nlohmann::json list = nlohmann::json::array();
   for (const Row& row : rows) list.push_back(to_json(row));
   const nlohmann::json all = {{"format", kFormat}, {"rows", list}};
-  std::ofstream file(path, std::ios::binary);
   // Names come from drivers and need not be UTF-8.
-  file << all.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
-  file.close();
-  if (!file) fail(ErrorCode::kIo, "{} cannot be written", path);
+  write_output(path, all.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }
 
 std::vector<Row> read_rows(const std::string& path) {

@@ -146,13 +146,6 @@ std::string header_bytes(std::string_view type, std::span<const uint64_t> shape)
   return bytes;
 }
 
-std::ofstream create(const std::string& path, const std::string& header) {
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  if (!file) fail(ErrorCode::kIo, "{}: cannot be created", path);
-  file.write(header.data(), static_cast<std::streamsize>(header.size()));
-  return file;
-}
-
 }  // namespace
 
 template <typename T>
@@ -186,10 +179,10 @@ template <typename T>
 void write_npy(const std::string& path, std::span<const uint64_t> shape, std::span<const T> values) {
   check(values.size() == element_count(path, shape, sizeof(T)), "{}: {} values for shape ({})", path, values.size(),
         fmt::join(shape, ", "));
-  std::ofstream file = create(path, header_bytes(descr<T>(), shape));
-  file.write(reinterpret_cast<const char*>(values.data()), static_cast<std::streamsize>(values.size_bytes()));
-  file.close();
-  if (!file) fail(ErrorCode::kIo, "{}: cannot be written", path);
+  OutputFile file(path, kNpyMagic);
+  file.write(header_bytes(descr<T>(), shape));
+  file.write(std::as_bytes(values));
+  file.finish();
 }
 
 template NpyArray<float> read_npy<float>(const std::string&);
@@ -202,21 +195,19 @@ template void write_npy<int64_t>(const std::string&, std::span<const uint64_t>, 
 template void write_npy<uint8_t>(const std::string&, std::span<const uint64_t>, std::span<const uint8_t>);
 
 NpyWriter::NpyWriter(const std::string& path, std::span<const uint64_t> shape)
-    : path_(path),
-      file_(create(path, header_bytes(descr<float>(), shape))),
-      remaining_(element_count(path, shape, sizeof(float))) {}
+    : path_(path), file_(path, kNpyMagic), remaining_(element_count(path, shape, sizeof(float))) {
+  file_.write(header_bytes(descr<float>(), shape));
+}
 
 void NpyWriter::append(std::span<const float> values) {
   check(values.size() <= remaining_, "{}: {} values more than its shape has", path_, values.size() - remaining_);
   remaining_ -= values.size();
-  file_.write(reinterpret_cast<const char*>(values.data()), static_cast<std::streamsize>(values.size_bytes()));
-  if (!file_) fail(ErrorCode::kIo, "{}: cannot be written", path_);
+  file_.write(std::as_bytes(values));
 }
 
 void NpyWriter::close() {
   check(remaining_ == 0, "{}: closed {} values early", path_, remaining_);
-  file_.close();
-  if (!file_) fail(ErrorCode::kIo, "{}: cannot be written", path_);
+  file_.finish();
 }
 
 }  // namespace nibble

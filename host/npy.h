@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
-#include <fstream>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include "runtime/base/output_file.h"
 
 namespace nibble {
 
@@ -24,21 +26,25 @@ NpyArray<T> read_npy(const std::string& path);
 template <typename T>
 void write_npy(const std::string& path, std::span<const uint64_t> shape, std::span<const T> values);
 
-// Writes a float32 array row by row, so that a long one need not be in memory. Not thread-safe.
+// What such a file begins with.
+inline constexpr std::string_view kNpyMagic("\x93NUMPY", 6);
+
+// Writes a float32 array row by row, so that a long one need not be in memory. The file appears when it is closed; one
+// that is there is replaced if it is another array. Not thread-safe.
 class NpyWriter {
  public:
-  // Throws kIo.
+  // Throws as OutputFile does.
   NpyWriter(const std::string& path, std::span<const uint64_t> shape);
 
   // The next values in row-major order. Throws kIo.
   void append(std::span<const float> values);
-  // After the last value. Throws kIo, or kInternal when values are missing or left over. Without it the file is
-  // incomplete.
+  // After the last value. Throws kIo, or kInternal when values are missing or left over. Without it there is no
+  // file.
   void close();
 
  private:
   std::string path_;
-  std::ofstream file_;
+  OutputFile file_;
   uint64_t remaining_;
 };
 

@@ -117,6 +117,24 @@ class Writer {
   std::vector<std::byte> piece_;
 };
 
+// Files that vanish unless all of them were written.
+class Files {
+ public:
+  explicit Files(std::filesystem::path directory) : directory_(std::move(directory)) {}
+  Files(const Files&) = delete;
+  Files& operator=(const Files&) = delete;
+  ~Files() {
+    std::error_code ignored;
+    for (const std::string& name : names_) std::filesystem::remove(directory_ / name, ignored);
+  }
+  std::filesystem::path add(const std::string& name) { return directory_ / names_.emplace_back(name); }
+  void keep() { names_.clear(); }
+
+ private:
+  std::filesystem::path directory_;
+  std::vector<std::string> names_;
+};
+
 void require_empty_directory(const std::filesystem::path& directory) {
   std::error_code error;
   std::filesystem::create_directories(directory, error);
@@ -150,13 +168,15 @@ void write_synthetic_checkpoint(const std::filesystem::path& directory, const nl
   Writer writer(options, progress, total);
   nlohmann::ordered_json index = {{"metadata", {{"total_size", total}}}};
   size_t number = 0;
+  Files files(directory);
   for (const auto& [key, members] : shards) {
     const std::string name = fmt::format("model-{:05}-of-{:05}.safetensors", ++number, shards.size());
-    writer.write_shard(directory / name, members);
+    writer.write_shard(files.add(name), members);
     for (const SyntheticTensor* tensor : members) index["weight_map"][tensor->name] = name;
   }
-  write_text(directory / "model.safetensors.index.json", index.dump(1));
-  write_text(directory / "config.json", config.dump(2));
+  write_text(files.add("model.safetensors.index.json"), index.dump(1));
+  write_text(files.add("config.json"), config.dump(2));
+  files.keep();
 }
 
 }  // namespace nibble

@@ -11,7 +11,7 @@
 
 namespace nibble {
 
-// Called while files are written: bytes done of total.
+// Called while files are written: bytes done of total. What it throws ends the writing and removes the files.
 using WriteProgress = std::function<void(uint64_t done, uint64_t total)>;
 
 // One shard for each layer and one for the rest, at most `piece_bytes` of it in memory at a time. config.json comes

@@ -4,6 +4,7 @@
 #include "bench/html.h"
 #include "bench/report.h"
 #include "runtime/base/log.h"
+#include "runtime/base/output_file.h"
 #include "tools/nibble/bench_commands.h"
 #include "tools/nibble/command.h"
 #include "tools/nibble/terminal.h"
@@ -19,6 +20,7 @@ constexpr auto kReportGroup = "Report";
 void add_report_flags(CLI::App& command, ReportFlags& flags) {
   command.add_option("--json", flags.json, "Also write the rows to a file (docs/measuring.md lists the keys)")
       ->type_name("FILE")
+      ->each([](const std::string& path) { require_output(path); })
       ->group(kReportGroup);
   add_page_flags(command, flags);
 }
@@ -26,6 +28,7 @@ void add_report_flags(CLI::App& command, ReportFlags& flags) {
 void add_page_flags(CLI::App& command, ReportFlags& flags) {
   command.add_option("--html", flags.html, "Also write one self-contained page with a roofline plot and tables")
       ->type_name("FILE")
+      ->each([](const std::string& path) { require_output(path); })
       ->group(kReportGroup);
   command.add_flag("--md", flags.markdown, "Print a Markdown table")->group(kReportGroup);
 }

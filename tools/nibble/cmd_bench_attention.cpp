@@ -11,6 +11,7 @@
 #include "bench/report.h"
 #include "host/synthetic/released_shapes.h"
 #include "runtime/base/error.h"
+#include "runtime/base/output_file.h"
 #include "tools/nibble/bench_commands.h"
 #include "tools/nibble/loading.h"
 #include "tools/nibble/terminal.h"
@@ -203,6 +204,7 @@ void add_bench_attention_command(CLI::App& bench) {
       ->capture_default_str();
   command->add_option("--svg", flags->svg, "Also draw the times over the contexts, on logarithmic axes")
       ->type_name("FILE")
+      ->each([](const std::string& path) { require_output(path); })
       ->group("Report");
   add_measure_flags(*command, flags->options.measure);
   add_report_flags(*command, flags->report);

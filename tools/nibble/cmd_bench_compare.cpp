@@ -6,6 +6,7 @@
 #include "bench/compare.h"
 #include "bench/html.h"
 #include "runtime/base/error.h"
+#include "runtime/base/output_file.h"
 #include "tools/nibble/bench_commands.h"
 #include "tools/nibble/terminal.h"
 
@@ -25,6 +26,7 @@ std::string list_html(const std::vector<std::string>& lines) {
 }
 
 void run(const Flags& flags) {
+  if (!flags.report.html.empty()) require_output(flags.report.html, {flags.a, flags.b});
   const std::vector<bench::Row> a = bench::read_rows(flags.a);
   const std::vector<bench::Row> b = bench::read_rows(flags.b);
   const bench::Comparison comparison = compare_rows(a, b);

@@ -7,6 +7,7 @@
 #include "bench/model_bench.h"
 #include "bench/report.h"
 #include "runtime/base/error.h"
+#include "runtime/base/output_file.h"
 #include "tools/nibble/bench_commands.h"
 #include "tools/nibble/loading.h"
 #include "tools/nibble/terminal.h"
@@ -78,6 +79,9 @@ void report_results(const std::vector<bench::ModelBenchResult>& results, const R
 }
 
 void run(const Flags& flags, bool decode) {
+  for (const std::string& path : {flags.report.json, flags.report.html}) {
+    if (!path.empty()) require_output(path, {flags.model.directory});
+  }
   const LoadedModel loaded = load_model(flags.model, flags.device);
   bench::ModelBenchOptions options = flags.options;
   const uint32_t longest = *std::max_element(options.lengths.begin(), options.lengths.end());

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "runtime/base/error.h"
+#include "runtime/base/output_file.h"
 #include "tools/conformance/bisect.h"
 #include "tools/conformance/conformance.h"
 #include "tools/conformance/expected.h"
@@ -53,6 +54,9 @@ void run(Flags flags) {
   }
   if (!flags.run.walk.directory.empty() && (flags.run.plan.kernel != "*" || !flags.update.empty())) {
     fail(ErrorCode::kUsage, "--model runs the kernels that the model needs: leave --kernel and --update-expected out");
+  }
+  for (const std::string& path : {flags.json, flags.html}) {
+    if (!path.empty()) require_output(path, {flags.run.walk.directory});
   }
   flags.run.device_options = device_options(flags.device);
   const bool is_restricted = !flags.run.device_options.disabled.empty() || !flags.run.device_options.limits.empty();
@@ -119,8 +123,14 @@ void add_report_options(CLI::App& command, Flags& flags) {
                   "Reduce those cases and write a program that shows each: DIR/kernel__variant/case")
       ->type_name("DIR")
       ->group(group);
-  command.add_option("--json", flags.json, "Write every row to FILE")->type_name("FILE")->group(group);
-  command.add_option("--html", flags.html, "Write one self-contained page to FILE")->type_name("FILE")->group(group);
+  command.add_option("--json", flags.json, "Write every row to FILE")
+      ->type_name("FILE")
+      ->each([](const std::string& path) { require_output(path); })
+      ->group(group);
+  command.add_option("--html", flags.html, "Write one self-contained page to FILE")
+      ->type_name("FILE")
+      ->each([](const std::string& path) { require_output(path); })
+      ->group(group);
   command.add_flag("--md", flags.is_markdown, "Print Markdown")->group(group);
   command
       .add_option("--expected", flags.expected.directory,

@@ -11,6 +11,7 @@
 #include <iterator>
 
 #include "runtime/base/error.h"
+#include "runtime/base/output_file.h"
 
 namespace nibble::offline {
 namespace {
@@ -108,11 +109,6 @@ std::string read_file(const std::string& path) {
   return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
 }
 
-void write_file(const std::string& path, std::string_view content) {
-  std::ofstream stream(path, std::ios::binary | std::ios::trunc);
-  stream.write(content.data(), static_cast<std::streamsize>(content.size()));
-  stream.close();
-  if (!stream) fail(ErrorCode::kIo, "{}: cannot be written", path);
-}
+void write_file(const std::string& path, std::string_view content) { write_output(path, content); }
 
 }  // namespace nibble::offline
