@@ -18,6 +18,8 @@ class LoadedModel final : public Model {
               const LoadProgress& progress)
       : device_(std::move(device)), checkpoint_(std::move(checkpoint)) {
     weights_ = place_weights(*device_, load_weights(*checkpoint_, config()), checkpoint_, progress);
+    // A checkpoint that is moved or damaged later must not keep a session from being saved.
+    if (!checkpoint_->shards().empty()) identity_ = model_identity(*checkpoint_);
   }
 
   Device& device() override { return *device_; }
@@ -26,9 +28,8 @@ class LoadedModel final : public Model {
   uint64_t device_bytes() const override { return weights_.device_bytes; }
   const DeviceWeights& weights() const { return weights_; }
 
-  // Takes some thousand reads of the checkpoint the first time.
-  const std::string& identity() {
-    if (identity_.empty()) identity_ = model_identity(*checkpoint_);
+  const std::string& identity() const {
+    check(!identity_.empty(), "a model that lies in memory has no identity to save a session with");
     return identity_;
   }
 
@@ -67,6 +68,7 @@ class DeviceSession final : public Session {
     if (tokens.size() > 1) take_snapshot();  // where a turn of a conversation begins
     size_t done = 0;
     while (done < tokens.size()) {
+      between_pieces();
       const size_t count = std::min<size_t>(options_.chunk - position() % options_.chunk, tokens.size() - done);
       const bool last = done + count == tokens.size();
       run_chunk(tokens.subspan(done, count), options_.all_logits ? count : last ? 1 : 0, sink, mtp_sink_);
@@ -113,7 +115,10 @@ class DeviceSession final : public Session {
     const SessionHistory::Replay replay = history_.rewind(target);
     kv_.restore(replay.from == nullptr ? std::vector<std::byte>(kv_.state_bytes()) : replay.from->state);
     last_.reset();
-    for (const std::vector<uint32_t>& step : replay.steps) run_chunk(step, 0, {}, {});
+    for (const std::vector<uint32_t>& step : replay.steps) {
+      between_pieces();
+      run_chunk(step, 0, {}, {});
+    }
   }
 
   std::unique_ptr<Session> fork() override { return std::make_unique<DeviceSession>(*this, kv_.fork()); }
@@ -167,6 +172,10 @@ class DeviceSession final : public Session {
   }
 
  private:
+  void between_pieces() const {
+    if (options_.between_pieces) options_.between_pieces();
+  }
+
   void check_tokens(std::span<const uint32_t> tokens) const {
     for (size_t i = 0; i < tokens.size(); ++i) {
       if (tokens[i] >= model_->config().vocab_size) {

@@ -64,6 +64,10 @@ struct SessionOptions {
   // Places of the KV cache. Nearest are window rings, open windows and indexer keys, which every step reads, then the
   // entries of layers that attend to all of theirs, then those of layers whose indexer chooses a few.
   KvTierLimits kv_tiers;
+  // Called between the pieces of long work: before each chunk of a prompt and each step that a rewind feeds again, and
+  // every few megabytes of a file. What it throws ends the work there: chunks that were fed stay fed, and a session's
+  // file is the old one or none.
+  std::function<void()> between_pieces;
 };
 
 // Logits of one position: float32 [vocab], valid until the sink returns.
@@ -117,7 +121,7 @@ class Session {
 
   // Forgets all tokens from `position` on. From the latest snapshot before it the tokens are fed again, cut into steps
   // as they were, so that what follows is bit-identical to a session that never went further. Throws kUsage past the
-  // end.
+  // end. Where between_pieces() ends it, the session has forgotten more: what was fed again is what it holds.
   virtual void rewind(uint32_t position) = 0;
   // Saves the session to a file, which appears whole or not at all (docs/sessions.md). `note` is kept for the caller of
   // load(). Throws kIo, kUsage (not a place to save to) or, with window_only, kUnsupported.

@@ -77,6 +77,20 @@ bool parse_checksum(const std::string& text, uint64_t& checksum) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
+// Read from a slow disk, a piece takes a moment.
+constexpr size_t kVerifyBytes = size_t{32} << 20;
+
+uint64_t checksum_of(std::span<const std::byte> bytes, const std::function<void()>& between_pieces) {
+  SessionFileHash hash;
+  while (!bytes.empty()) {
+    if (between_pieces) between_pieces();
+    const size_t count = std::min(bytes.size(), kVerifyBytes);
+    hash.add(bytes.first(count));
+    bytes = bytes.subspan(count);
+  }
+  return hash.value();
+}
+
 bool all_zero(std::span<const std::byte> bytes) {
   for (const std::byte b : bytes) {
     if (b != std::byte{0}) return false;
@@ -87,6 +101,21 @@ bool all_zero(std::span<const std::byte> bytes) {
 }  // namespace
 
 uint64_t session_file_checksum(std::span<const std::byte> bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
+
+SessionFileHash::SessionFileHash() : state_(XXH3_createState()) {
+  check(state_ != nullptr, "no memory for a checksum");
+  reset();
+}
+
+SessionFileHash::~SessionFileHash() { XXH3_freeState(static_cast<XXH3_state_t*>(state_)); }
+
+void SessionFileHash::reset() { XXH3_64bits_reset(static_cast<XXH3_state_t*>(state_)); }
+
+void SessionFileHash::add(std::span<const std::byte> bytes) {
+  XXH3_64bits_update(static_cast<XXH3_state_t*>(state_), bytes.data(), bytes.size());
+}
+
+uint64_t SessionFileHash::value() const { return XXH3_64bits_digest(static_cast<const XXH3_state_t*>(state_)); }
 
 SessionFile SessionFile::open(const std::string& path) {
   SessionFile file(path, MappedFile::open(path));
@@ -137,11 +166,11 @@ uint64_t SessionFile::section_bytes(std::string_view name) const {
   return found == sections_.end() ? 0 : found->second.bytes;
 }
 
-void SessionFile::verify() {
+void SessionFile::verify(const std::function<void()>& between_pieces) {
   const std::span<const std::byte> bytes = file_.bytes();
   MappedFile::advise(bytes, MappedFile::Advice::kSequential);
   for (const auto& [name, section] : sections_) {
-    const uint64_t checksum = session_file_checksum(bytes.subspan(section.offset, section.bytes));
+    const uint64_t checksum = checksum_of(bytes.subspan(section.offset, section.bytes), between_pieces);
     if (checksum != section.checksum) {
       fail(ErrorCode::kInvalidFile, "{}: section '{}': its checksum is {:016x}, expected {:016x}: the file is damaged",
            path_, printable(name), checksum, section.checksum);

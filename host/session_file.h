@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -17,13 +18,17 @@
 
 namespace nibble {
 
+class SessionFileHash;
+
 // Writes a new file in place of `path`, which stays as it is until finish(): the bytes go to `path`.partial in the same
 // directory, which is synchronised and then renamed. A writer that is destroyed before removes the partial file; one
 // that was killed leaves it, and the next writer for the same path starts it over. One thread at a time.
 class SessionFileWriter {
  public:
-  // Throws kIo, or kUsage where `path` is no regular file or another process is writing it.
-  explicit SessionFileWriter(std::string path);
+  // Throws kIo, or kUsage where `path` is something else than a session or another process is writing it. A link stays
+  // one: what it names is replaced.
+  // `between_pieces` is called every few megabytes; what it throws ends the writing, as destroying the writer does.
+  explicit SessionFileWriter(std::string path, std::function<void()> between_pieces = {});
   ~SessionFileWriter();
   SessionFileWriter(const SessionFileWriter&) = delete;
   SessionFileWriter& operator=(const SessionFileWriter&) = delete;
@@ -40,9 +45,10 @@ class SessionFileWriter {
     uint64_t bytes = 0;
     uint64_t checksum = 0;
   };
-  class Hash;
 
   void open_partial();
+  void write_back(uint64_t from, uint64_t bytes, unsigned flags) const;
+  void flush();
   void append(std::span<const std::byte> bytes);
   void pad();
   void end_section();
@@ -50,12 +56,13 @@ class SessionFileWriter {
 
   std::string path_;
   std::string partial_;
+  std::function<void()> between_pieces_;
   int file_ = -1;
   uint64_t written_ = 0;     // bytes appended so far
   uint64_t flushed_ = 0;     // of those, bytes that the kernel was told to start writing to disk
   bool in_section_ = false;  // the last of sections_ still grows
   std::vector<Section> sections_;
-  std::unique_ptr<Hash> hash_;  // of the section that grows
+  std::unique_ptr<SessionFileHash> hash_;  // of the section that grows
 };
 
 // A file as it was written: opening checks all but the sections' own bytes, verify() those. Immutable, movable; any
@@ -73,8 +80,9 @@ class SessionFile {
   // 0 when there is no such section.
   uint64_t section_bytes(std::string_view name) const;
 
-  // Reads the whole file once and compares every section with its checksum. Throws kInvalidFile.
-  void verify();
+  // Reads the whole file once and compares every section with its checksum. Throws kInvalidFile, and what
+  // `between_pieces` throws, which is called every few megabytes.
+  void verify(const std::function<void()>& between_pieces = {});
   // Only after verify(). Throws kInvalidFile when there is no such section or its size is another.
   std::span<const std::byte> section(std::string_view name, uint64_t bytes) const;
 

@@ -30,4 +30,20 @@ inline constexpr uint64_t kSectionAlignment = 64;
 
 uint64_t session_file_checksum(std::span<const std::byte> bytes);
 
+// The same of bytes that come piece by piece.
+class SessionFileHash {
+ public:
+  SessionFileHash();
+  ~SessionFileHash();
+  SessionFileHash(const SessionFileHash&) = delete;
+  SessionFileHash& operator=(const SessionFileHash&) = delete;
+
+  void reset();
+  void add(std::span<const std::byte> bytes);
+  uint64_t value() const;
+
+ private:
+  void* state_;  // XXH3_state_t
+};
+
 }  // namespace nibble

@@ -2,25 +2,44 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 
 #include <fmt/format.h>
 
 #include "host/session_file.h"
 #include "host/session_file_format.h"
 #include "runtime/base/error.h"
+#include "runtime/base/output_file.h"
 
 namespace nibble {
 namespace {
 
 // The disk writes while the device still gives: the kernel is told after so many bytes. Left alone, it would begin when
-// a tenth of the memory is dirty, and fsync would wait for that at the end.
+// a tenth of the memory is dirty, and fsync, which nothing can interrupt, would wait for that at the end.
 constexpr uint64_t kFlushBytes = uint64_t{32} << 20;
+
+using Beginning = std::array<char, sizeof(SessionFilePrefix::magic)>;
+
+bool is_session(const Beginning& bytes) { return bytes == SessionFilePrefix().magic; }
+
+// A file that is there is replaced only where nothing but a session is lost with it.
+void require_replaceable(const std::string& path) {
+  struct stat status = {};
+  if (::stat(path.c_str(), &status) != 0 || (S_ISREG(status.st_mode) && status.st_size == 0)) return;
+  if (!S_ISREG(status.st_mode)) {
+    fail(ErrorCode::kUsage, "{}: not a regular file, a session is not saved over it", path);
+  }
+  Beginning bytes = {};
+  std::ifstream(path, std::ios::binary).read(bytes.data(), bytes.size());
+  if (is_session(bytes)) return;
+  fail(ErrorCode::kUsage,
+       "{}: there is a file that is no saved session; it is not replaced: name another, or remove it", path);
+}
 
 std::string parent_of(const std::string& path) {
   const std::filesystem::path parent = std::filesystem::path(path).parent_path();
@@ -29,27 +48,12 @@ std::string parent_of(const std::string& path) {
 
 }  // namespace
 
-class SessionFileWriter::Hash {
- public:
-  Hash() : state_(XXH3_createState()) { check(state_ != nullptr, "no memory for a checksum"); }
-  Hash(const Hash&) = delete;
-  Hash& operator=(const Hash&) = delete;
-  ~Hash() { XXH3_freeState(state_); }
-
-  void reset() { XXH3_64bits_reset(state_); }
-  void add(std::span<const std::byte> bytes) { XXH3_64bits_update(state_, bytes.data(), bytes.size()); }
-  uint64_t value() const { return XXH3_64bits_digest(state_); }
-
- private:
-  XXH3_state_t* state_;
-};
-
-SessionFileWriter::SessionFileWriter(std::string path)
-    : path_(std::move(path)), partial_(path_ + ".partial"), hash_(std::make_unique<Hash>()) {
-  struct stat status = {};
-  if (::stat(path_.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
-    fail(ErrorCode::kUsage, "{}: not a regular file, a session is not saved over it", path_);
-  }
+SessionFileWriter::SessionFileWriter(std::string path, std::function<void()> between_pieces)
+    : path_(follow_links(path)),
+      partial_(path_ + ".partial"),
+      between_pieces_(std::move(between_pieces)),
+      hash_(std::make_unique<SessionFileHash>()) {
+  require_replaceable(path_);
   open_partial();
   const std::array<std::byte, sizeof(SessionFilePrefix)> none = {};
   try {
@@ -89,10 +93,17 @@ void SessionFileWriter::open_partial() {
       continue;
     }
     file_ = file;
-    if (!S_ISREG(opened.st_mode) || ::ftruncate(file, 0) != 0) {
+    // What a killed writer left begins with zeros. Anything else belongs to somebody.
+    Beginning bytes = {};
+    const bool ours = S_ISREG(opened.st_mode) && ::pread(file, bytes.data(), bytes.size(), 0) >= 0 &&
+                      (bytes == Beginning{} || is_session(bytes));
+    if (!ours || ::ftruncate(file, 0) != 0) {
       ::close(std::exchange(file_, -1));
-      fail(ErrorCode::kIo, "{}: cannot be used to save a session; is it a regular file?", partial_);
+      fail(ErrorCode::kIo, "{}: cannot be used to save a session: it is not what a save that was killed leaves",
+           partial_);
     }
+    // The file that is replaced hands its permissions down.
+    if (::stat(path_.c_str(), &named) == 0) (void)::fchmod(file, named.st_mode & 0777);
     return;
   }
 }
@@ -126,6 +137,7 @@ void SessionFileWriter::finish(const nlohmann::json& info) {
   const auto prefix_bytes = std::as_bytes(std::span(&prefix, 1));
   prefix.prefix_checksum = session_file_checksum(prefix_bytes.first(offsetof(SessionFilePrefix, prefix_checksum)));
   if (::pwrite(file_, &prefix, sizeof prefix, 0) != sizeof prefix) fail_io("cannot be written");
+  flush();
   if (::fsync(file_) != 0) fail_io("cannot be written to disk");
   if (::rename(partial_.c_str(), path_.c_str()) != 0) fail_io("cannot be renamed");
   ::close(std::exchange(file_, -1));
@@ -145,8 +157,19 @@ void SessionFileWriter::append(std::span<const std::byte> bytes) {
     bytes = bytes.subspan(static_cast<size_t>(done));
   }
   if (written_ - flushed_ < kFlushBytes) return;
-  (void)::sync_file_range(file_, static_cast<off64_t>(flushed_), static_cast<off64_t>(written_ - flushed_),
-                          SYNC_FILE_RANGE_WRITE);
+  flush();
+}
+
+void SessionFileWriter::write_back(uint64_t from, uint64_t bytes, unsigned flags) const {
+  if (bytes == 0) return;  // which would mean all that follows
+  (void)::sync_file_range(file_, static_cast<off64_t>(from), static_cast<off64_t>(bytes), flags);
+}
+
+// Starts the disk on what is new and waits for what it was given before, so that fsync finds little to wait for.
+void SessionFileWriter::flush() {
+  if (between_pieces_) between_pieces_();
+  write_back(flushed_, written_ - flushed_, SYNC_FILE_RANGE_WRITE);
+  write_back(0, flushed_, SYNC_FILE_RANGE_WAIT_BEFORE);
   flushed_ = written_;
 }
 

@@ -46,14 +46,32 @@ void write_section(SessionFileWriter& writer, const std::string& name, std::span
   writer.write(std::as_bytes(values));
 }
 
-void write_rows(SessionFileWriter& writer, const std::string& name, const KvArray& array, uint64_t rows) {
+void pause(const SessionOptions& options) {
+  if (options.between_pieces) options.between_pieces();
+}
+
+uint64_t rows_per_block(const KvArray& array) { return std::max<uint64_t>(1, kBlockBytes / array.row_bytes()); }
+
+void write_rows(SessionFileWriter& writer, const std::string& name, const KvArray& array, uint64_t rows,
+                const SessionOptions& options) {
   writer.begin_section(name);
-  const uint64_t block = std::max<uint64_t>(1, kBlockBytes / array.row_bytes());
+  const uint64_t block = rows_per_block(array);
   std::vector<std::byte> bytes;
   for (uint64_t first = 0; first < rows; first += block) {
+    pause(options);
     bytes.resize(std::min(block, rows - first) * array.row_bytes());
     array.read(first, bytes);
     writer.write(bytes);
+  }
+}
+
+void read_rows(std::span<const std::byte> bytes, KvArray& array, const SessionOptions& options) {
+  const uint64_t block = rows_per_block(array);
+  for (uint64_t first = 0; !bytes.empty(); first += block) {
+    pause(options);
+    const auto piece = bytes.first(std::min(bytes.size(), block * array.row_bytes()));
+    array.write(first, piece);
+    bytes = bytes.subspan(piece.size());
   }
 }
 
@@ -227,7 +245,7 @@ void write_session(const std::string& path, const SessionFileContent& content, K
                    const SessionHistory& history) {
   const std::vector<std::byte> tokens = pack_tokens(history.tokens(), content.vocab_size);
   const std::vector<StepRun> runs = runs_of(history.step_ends());
-  SessionFileWriter writer(path);
+  SessionFileWriter writer(path, content.options.between_pieces);
   json info = {{"model", content.model},
                {"numerics", name_of(content.options.numerics)},
                {"kv_rope", rope_name(content.options)},
@@ -242,7 +260,7 @@ void write_session(const std::string& path, const SessionFileContent& content, K
   const std::vector<std::byte> state = kv.state();
   write_section(writer, "state", std::span(state));
   for_each_array(kv, history.position(), [&](const std::string& name, const KvArray& array, uint64_t rows) {
-    write_rows(writer, name, array, rows);
+    write_rows(writer, name, array, rows, content.options);
   });
   const uint64_t other = tokens.size() + runs.size() * sizeof(StepRun) + content.note.size();
   const size_t most = affordable_snapshots(kv, history.position(), other);
@@ -263,7 +281,7 @@ SessionHistory read_session(const std::string& path, const SessionFileContent& c
     fail(ErrorCode::kUsage, "{}: its {} tokens do not fit a context of {}; raise --ctx", path, position,
          content.options.context);
   }
-  file.verify();
+  file.verify(content.options.between_pieces);
   SessionHistory history = read_history(file, content, kv, position);
   const auto state = file.section("state", kv.state_bytes());
   for_each_array(kv, position, [&](const std::string& name, const KvArray& array, uint64_t rows) {
@@ -272,7 +290,7 @@ SessionHistory read_session(const std::string& path, const SessionFileContent& c
   kv.restore(state);
   kv.prepare(0, position);
   for_each_array(kv, position, [&](const std::string& name, KvArray& array, uint64_t rows) {
-    array.write(0, file.section(name, rows * array.row_bytes()));
+    read_rows(file.section(name, rows * array.row_bytes()), array, content.options);
   });
   if (note != nullptr && file.has("note")) {
     const auto bytes = file.section("note", file.section_bytes("note"));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -24,6 +25,9 @@ struct DeviceOptions {
   std::string force_variant;         // kernels that have a variant of this name use it
   uint32_t subgroup_size = 0;        // Vulkan: of kernels that use subgroups; 0 = the driver's choice
   bool as_gpu = false;               // what is meant for GPUs also runs on a software driver: tests it, slowly
+  // Called before each dispatch is recorded, whose kernel some drivers compile for seconds. What it throws ends the
+  // recording: there is no program then, and the device is as it was.
+  std::function<void()> between_kernels;
 };
 
 // What `as_gpu` asks for, for backends: a software driver passes for a GPU.

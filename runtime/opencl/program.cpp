@@ -64,6 +64,7 @@ std::unique_ptr<ClProgram> Recorder::record(const DispatchList& list) {
   const std::vector<ReplayStep> order =
       options_.shuffle_groups ? shuffled_replay_order(barriers, options_.shuffle_seed) : replay_order(barriers);
   for (const ReplayStep& step : order) {
+    if (options_.between_kernels) options_.between_kernels();
     program_->dispatches_.push_back(record_dispatch(list.dispatches()[step.dispatch]));
   }
   return std::move(program_);

@@ -73,6 +73,7 @@ class Recorder {
   bool add_dispatch(const Dispatch& dispatch, bool barrier_before) {
     const KernelSpec& kernel = *dispatch.kernel;
     const DeviceInfo& device = tools_.context->info();
+    if (tools_.options.between_kernels) tools_.options.between_kernels();
     const Variant& variant = pick_variant(dispatch, device, tools_.options.force_variant);
     const Grid grid = kernel.grid(dispatch.params, variant);
     if (grid.is_constant() && (grid.x.scale == 0 || grid.y.scale == 0 || grid.z.scale == 0)) return false;

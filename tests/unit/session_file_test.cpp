@@ -126,6 +126,58 @@ TEST(SessionFileWriter, NamesAPlaceWhereItCannotWrite) {
   EXPECT_FALSE(fs::exists(directory.file("elsewhere")));
 }
 
+TEST(SessionFileWriter, ReplacesSessionsOnly) {
+  const TempDirectory directory;
+  const std::string path = directory.write("config.json", R"({"model_type": "deepseek_v4"})");
+  expect_error([&] { SessionFileWriter writer(path); }, path, "no saved session", "name another");
+  EXPECT_EQ(read_bytes(path), R"({"model_type": "deepseek_v4"})");
+  EXPECT_EQ(files_in(directory), 1u);
+  write_file(directory.write("empty", ""), sample_sections(), kInfo);
+  EXPECT_EQ(SessionFile::open(directory.file("empty")).info(), kInfo);
+  directory.write("b.partial", "somebody's");
+  expect_error([&] { SessionFileWriter writer(directory.file("b")); }, "b.partial", "killed");
+  EXPECT_EQ(read_bytes(directory.file("b.partial")), "somebody's");
+}
+
+TEST(SessionFileWriter, KeepsLinksAndPermissions) {
+  const TempDirectory directory;
+  write_file(directory.file("a"), sample_sections(), kInfo);
+  fs::permissions(directory.file("a"), fs::perms(0640));
+  fs::create_symlink("a", directory.file("link"));
+  fs::create_symlink(directory.file("new"), directory.file("dangling"));
+  write_file(directory.file("link"), sample_sections(), {{"position", 8}});
+  write_file(directory.file("dangling"), sample_sections(), kInfo);
+  EXPECT_TRUE(fs::is_symlink(directory.file("link")) && fs::is_symlink(directory.file("dangling")));
+  EXPECT_EQ(SessionFile::open(directory.file("a")).info(), json({{"position", 8}}));
+  EXPECT_EQ(fs::status(directory.file("a")).permissions(), fs::perms(0640));
+  EXPECT_EQ(SessionFile::open(directory.file("new")).info(), kInfo);
+}
+
+struct Stopped {};
+
+TEST(SessionFile, CanBeStoppedBetweenPieces) {
+  const TempDirectory directory;
+  const std::string path = directory.file("a.session");
+  const std::string large(size_t{100} << 20, 'x');
+  const auto after = [](int calls) {
+    return [calls]() mutable {
+      if (calls-- == 0) throw Stopped{};
+    };
+  };
+  const auto write = [&](const std::function<void()>& between_pieces) {
+    SessionFileWriter writer(path, between_pieces);
+    writer.begin_section("large");
+    for (size_t at = 0; at < large.size(); at += 1 << 20) writer.write(bytes_of(large).subspan(at, 1 << 20));
+    writer.finish(kInfo);
+  };
+  EXPECT_THROW(write(after(0)), Stopped);
+  EXPECT_THROW(write(after(2)), Stopped);
+  EXPECT_EQ(files_in(directory), 0u);
+  write({});
+  EXPECT_THROW(SessionFile::open(path).verify(after(2)), Stopped);
+  SessionFile::open(path).verify(after(100));
+}
+
 // As a full disk, but for the number of the error.
 class FileSizeLimit {
  public:
