@@ -1,7 +1,9 @@
 #include "host/config.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 
 #include <nlohmann/json.hpp>
@@ -53,6 +55,14 @@ class Fields {
       values.push_back(checked_integer(fmt::format("{}[{}]", name, i), list[i], range, allowed));
     }
     return values;
+  }
+
+  // One number or a list of them; nothing where the field is missing or null.
+  std::vector<uint32_t> integer_or_list(const char* name, IntRange range) const {
+    const json* value = find(name);
+    if (value == nullptr) return {};
+    if (value->is_array()) return integers(name, range);
+    return {integer(name, range)};
   }
 
   double real(const char* name, RealRange range) const {
@@ -216,9 +226,37 @@ void read_rope(const Fields& fields, const std::string& source, ModelConfig& con
   config.yarn.beta_fast = inner.real("beta_fast", {.min = config.yarn.beta_slow, .max = 1e6});
 }
 
+// Both may be missing or null, and both may be lists: of one, for a text has one beginning, or of several ends.
+void read_text_ends(const Fields& fields, ModelConfig& config) {
+  const IntRange range = {.min = 0, .max = config.vocab_size - 1};
+  const std::vector<uint32_t> begins = fields.integer_or_list("bos_token_id", range);
+  if (begins.size() > 1) {
+    fields.reject("bos_token_id", fmt::format("{} tokens", begins.size()), "one token, with which texts begin");
+  }
+  if (!begins.empty() && !config.bos_token_id) config.bos_token_id = begins.front();
+  for (const uint32_t id : fields.integer_or_list("eos_token_id", range)) {
+    std::vector<uint32_t>& ends = config.eos_token_ids;
+    if (std::find(ends.begin(), ends.end(), id) == ends.end()) ends.push_back(id);
+  }
+}
+
+void add_generation_config(const std::string& path, ModelConfig& config) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) return;
+  const json document = parse_json(read_text_file(path, kMaxConfigBytes), path, {.max_bytes = kMaxConfigBytes});
+  if (!document.is_object()) {
+    fail(ErrorCode::kInvalidFile, "{}: found {}, expected a JSON object", path, json_excerpt(document));
+  }
+  read_text_ends(Fields(document, path), config);
+}
+
 }  // namespace
 
-ModelConfig ModelConfig::load(const std::string& path) { return parse(read_text_file(path, kMaxConfigBytes), path); }
+ModelConfig ModelConfig::load(const std::string& path) {
+  ModelConfig config = parse(read_text_file(path, kMaxConfigBytes), path);
+  add_generation_config((std::filesystem::path(path).parent_path() / "generation_config.json").string(), config);
+  return config;
+}
 
 ModelConfig ModelConfig::parse(std::string_view text, const std::string& source) {
   const json document = parse_json(text, source, {.max_bytes = kMaxConfigBytes});
@@ -240,8 +278,7 @@ ModelConfig ModelConfig::parse(std::string_view text, const std::string& source)
   config.rms_norm_eps = static_cast<float>(fields.real("rms_norm_eps", {.min = 1e-20, .max = 1.0}));
   read_ratios(fields, config);
   read_rope(fields, source, config);
-  config.bos_token_id = fields.integer("bos_token_id", {.min = 0, .max = config.vocab_size - 1});
-  config.eos_token_id = fields.integer("eos_token_id", {.min = 0, .max = config.vocab_size - 1});
+  read_text_ends(fields, config);
   return config;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,8 +56,8 @@ struct ModelConfig {
   YarnConfig yarn;
 
   uint32_t num_nextn_predict_layers = 0;  // 0 or 1 MTP blocks
-  uint32_t bos_token_id = 0;
-  uint32_t eos_token_id = 0;
+  std::optional<uint32_t> bos_token_id;   // none where the files name none
+  std::vector<uint32_t> eos_token_ids;    // each ends a text: a number or a list in the file, distinct
 
   // 0: window only; 4: compressor with overlap, and indexer; any other: compressor, no indexer.
   uint32_t layer_ratio(uint32_t layer) const { return compress_ratios[layer]; }
@@ -66,8 +67,9 @@ struct ModelConfig {
   }
   bool is_hash_layer(uint32_t layer) const { return layer < num_hash_layers; }
 
-  // `path` is the file itself. Errors are one line: file, field, found, allowed. Throws kNotFound, kInvalidFile,
-  // kUnsupported (a legal model, but not one nibble computes) or kIo.
+  // `path` is the file itself. A generation_config.json beside it adds its beginnings and ends of texts: programs that
+  // generate text with the released files stop at both. Errors are one line: file, field, found, allowed. Throws
+  // kNotFound, kInvalidFile, kUnsupported (a legal model, but not one nibble computes) or kIo.
   static ModelConfig load(const std::string& path);
   // `source` names the text in errors.
   static ModelConfig parse(std::string_view text, const std::string& source);

@@ -117,7 +117,7 @@ std::optional<uint32_t> Tokenizer::token_to_id(std::string_view written) const {
 bool Tokenizer::is_special(uint32_t id) const { return id < parts_.special.size() && parts_.special[id]; }
 
 std::string StreamDecoder::push(uint32_t id) {
-  if (skip_special_ && tokenizer_.is_special(id)) return {};
+  if (hidden_ != nullptr && id < hidden_->size() && (*hidden_)[id]) return {};
   pending_ += tokenizer_.token_bytes(id);
   // At most the last three bytes can be the beginning of a code point that later bytes complete.
   size_t whole = 0;

@@ -44,11 +44,12 @@ class Tokenizer {
 };
 
 // StreamDecoder: text as its tokens arrive. Only whole code points come out; what can never become one comes out as
-// U+FFFD, so the pieces and finish() together are what `tokenizers` decodes. The tokenizer must outlive it.
+// U+FFFD, so the pieces and finish() together are what `tokenizers` decodes. What it is made from must outlive it.
 class StreamDecoder {
  public:
-  explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special = true)
-      : tokenizer_(tokenizer), skip_special_(skip_special) {}
+  // Leaves out the tokens whose ids are set in `hidden`; null leaves out none.
+  explicit StreamDecoder(const Tokenizer& tokenizer, const std::vector<bool>* hidden = nullptr)
+      : tokenizer_(tokenizer), hidden_(hidden) {}
 
   std::string push(uint32_t id);
   // What is left: U+FFFD if the last code point is not whole.
@@ -56,7 +57,7 @@ class StreamDecoder {
 
  private:
   const Tokenizer& tokenizer_;
-  bool skip_special_;
+  const std::vector<bool>* hidden_;
   std::string pending_;
 };
 

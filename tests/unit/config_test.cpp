@@ -20,6 +20,35 @@ const std::string kModels = NIBBLE_SOURCE_DIR "/tests/golden/models/";
 
 ModelConfig parse(const json& config) { return ModelConfig::parse(config.dump(), "config.json"); }
 
+TEST(Config, TextsEndWithAnyOfSeveralTokens) {
+  json config = synthetic_config();
+  config["eos_token_id"] = {7, 1, 7};
+  config["bos_token_id"] = {3};
+  EXPECT_EQ(parse(config).eos_token_ids, (std::vector<uint32_t>{7, 1}));
+  EXPECT_EQ(parse(config).bos_token_id, 3u);
+  for (const char* field : {"eos_token_id", "bos_token_id"}) config[field] = nullptr;
+  EXPECT_TRUE(parse(config).eos_token_ids.empty());
+  EXPECT_FALSE(parse(config).bos_token_id.has_value());
+  config.erase("eos_token_id");
+  config.erase("bos_token_id");
+  EXPECT_TRUE(parse(config).eos_token_ids.empty());
+  EXPECT_FALSE(parse(config).bos_token_id.has_value());
+}
+
+TEST(Config, TheGenerationConfigAddsEnds) {
+  const TempDirectory directory;
+  json config = synthetic_config();
+  config["bos_token_id"] = nullptr;
+  const std::string path = directory.write("config.json", config.dump());
+  directory.write("generation_config.json", R"({"bos_token_id": 4, "eos_token_id": [9, 1]})");
+  EXPECT_EQ(ModelConfig::load(path).eos_token_ids, (std::vector<uint32_t>{1, 9}));
+  EXPECT_EQ(ModelConfig::load(path).bos_token_id, 4u);
+  directory.write("generation_config.json", R"({"eos_token_id": 61})");
+  expect_error([&] { ModelConfig::load(path); }, "generation_config.json", "'eos_token_id'", "found 61");
+  directory.write("generation_config.json", "[]");
+  expect_error([&] { ModelConfig::load(path); }, "generation_config.json", "expected a JSON object");
+}
+
 TEST(Config, ReadsTheGoldenOnes) {
   const ModelConfig config = ModelConfig::load(kModels + "tiny-4-mtp/config.json");
   EXPECT_EQ(config.vocab_size, 256u);
@@ -55,7 +84,7 @@ TEST(Config, ReadsTheGoldenOnes) {
   EXPECT_EQ(config.yarn.beta_slow, 1.0);
   EXPECT_EQ(config.num_nextn_predict_layers, 1u);
   EXPECT_EQ(config.bos_token_id, 0u);
-  EXPECT_EQ(config.eos_token_id, 1u);
+  EXPECT_EQ(config.eos_token_ids, std::vector<uint32_t>{1});
   EXPECT_EQ(config.layer_ratio(0), 128u);
   EXPECT_EQ(config.layer_ratio(1), 4u);
   EXPECT_EQ(config.mtp_ratio(), 0u);
@@ -95,10 +124,14 @@ TEST(Config, NeedsNoYarnWithoutCompressors) {
   expect_error([&] { parse(config); }, "config.json", "'rope_scaling'", "found null", "yarn");
 }
 
+// These may be missing, null or lists.
+bool is_text_end(const std::string& name) { return name == "bos_token_id" || name == "eos_token_id"; }
+
 TEST(Config, ReportsEveryMissingField) {
   const json good = synthetic_config();
   for (const auto& [name, value] : good.items()) {
     SCOPED_TRACE(name);
+    if (is_text_end(name)) continue;
     json config = good;
     config.erase(name);
     expect_error([&] { parse(config); }, "config.json", fmt::format("'{}'", name));
@@ -128,6 +161,7 @@ TEST(Config, ReportsEveryImpossibleValue) {
   for (const auto& [name, value] : good.items()) {
     if (!value.is_number()) continue;
     for (const json& bad : values) {
+      if (is_text_end(name) && (bad.is_null() || bad.is_array())) continue;
       // A theta of 10^12 is odd, but a number one can compute with.
       if (name.find("theta") != std::string::npos && bad == 1000000000000) continue;
       SCOPED_TRACE(name + " = " + bad.dump());
@@ -189,7 +223,13 @@ TEST(Config, ReportsContradictions) {
       {"rope_scaling", {{"type", "linear"}}, "'rope_scaling.type'"},
       {"rope_scaling", "yarn", "an object"},
       {"bos_token_id", 61, "from 0 to 60"},
+      {"bos_token_id", -1, "found -1"},
+      {"bos_token_id", {1, 2}, "one token"},
       {"eos_token_id", 61, "from 0 to 60"},
+      {"eos_token_id", 1.5, "found 1.5"},
+      {"eos_token_id", {1, 61}, "'eos_token_id[1]'"},
+      {"eos_token_id", {1, nullptr}, "found null"},
+      {"eos_token_id", "1", "an integer"},
       {"rope_theta", 1, "a number from 1.001"},
       {"rms_norm_eps", 0, "a number from 1e-20"},
       {"num_nextn_predict_layers", 2, "from 0 to 1"},

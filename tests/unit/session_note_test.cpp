@@ -10,15 +10,23 @@ namespace {
 TEST(SessionNote, ComesBackAsItWas) {
   SessionNote note{.unread = {3, 129279}, .sampler = SamplerState{.seed = UINT64_MAX}, .chat = {{"read", "text"}}};
   note.sampler->generator = {UINT64_MAX, 0, uint64_t{1} << 53 | 1, 5};
-  const SessionNote back = parse_session_note(to_text(note), "a.session");
+  const SessionNote back = parse_session_note(to_text(note), "a.session", 129280);
   EXPECT_EQ(back.unread, note.unread);
   EXPECT_EQ(back.sampler, note.sampler);
   EXPECT_EQ(back.chat, note.chat);
 }
 
+TEST(SessionNote, RefusesWhatIsNoToken) {
+  for (const char* id : {"129280", "-1", "1.5", "4294967299", "18446744073709551616", "null", "\"7\""}) {
+    SCOPED_TRACE(id);
+    const std::string text = R"({"unread": [3, )" + std::string(id) + "]}";
+    expect_error([&] { parse_session_note(text, "a.session", 129280); }, "a.session: the note", "'unread'");
+  }
+}
+
 TEST(SessionNote, FilesFromBeforeHaveNoSampler) {
-  EXPECT_FALSE(parse_session_note(R"({"unread": [5], "chat": null})", "a.session").sampler.has_value());
-  EXPECT_FALSE(parse_session_note("", "a.session").sampler.has_value());
+  EXPECT_FALSE(parse_session_note(R"({"unread": [5], "chat": null})", "a.session", 129280).sampler.has_value());
+  EXPECT_FALSE(parse_session_note("", "a.session", 129280).sampler.has_value());
 }
 
 TEST(SessionNote, RefusesWhatIsNoSampler) {
@@ -28,7 +36,7 @@ TEST(SessionNote, RefusesWhatIsNoSampler) {
         R"({"seed": 7, "generator": [0, 0, 0, 0]})"}) {
     SCOPED_TRACE(sampler);
     const std::string text = R"({"unread": [], "sampler": )" + std::string(sampler) + "}";
-    expect_error([&] { parse_session_note(text, "a.session"); }, "a.session", "'sampler'", "expected a seed");
+    expect_error([&] { parse_session_note(text, "a.session", 129280); }, "a.session", "'sampler'", "expected a seed");
   }
 }
 

@@ -183,7 +183,7 @@ TEST(Tokenizer, StreamsWholeCodePointsOnly) {
     // Random ids give every kind of broken sequence; encoded text gives whole ones cut between tokens.
     std::vector<uint32_t> ids = tokenizer.encode(random_bytes(rng, 20), false);
     for (int j = 0; j < 20; ++j) ids.push_back(rng.below(700));
-    StreamDecoder stream(tokenizer, false);
+    StreamDecoder stream(tokenizer);
     std::string text;
     for (const uint32_t id : ids) {
       const std::string piece = stream.push(id);

@@ -1,6 +1,7 @@
 // nibble chat: a conversation in the terminal.
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <memory>
 #include <string>
@@ -23,7 +24,12 @@ constexpr std::string_view kHelp =
     "/load FILE   go on with a conversation that was saved\n"
     "/stats       tokens and speed of the last answer\n"
     "/quit        leave (so does Ctrl-D)\n"
-    "Ctrl-C stops an answer. A line that ends in \\ goes on in the next one.\n";
+    "A slash and one word of letters is a command; all else is a question, /usr/bin for one, and any line after a "
+    "space.\n"
+    "A line that ends in \\ goes on in the next one.\n"
+    "Ctrl-C stops an answer, the reading of a question, /save and /load; only where that takes more than 10 seconds "
+    "does\n"
+    "another Ctrl-C end the program, and the conversation with it.\n";
 
 void print_stats(const Conversation& conversation) {
   const GenerationResult& last = conversation.last();
@@ -76,14 +82,33 @@ std::string file_argument(const std::string& name, const std::string& argument) 
   return argument;
 }
 
-// Lines that begin with a slash, other than /quit.
-void run_command(Conversation& conversation, const std::string& line) {
+// A command is a slash and one word of letters. Paths that are pasted have more slashes; a mistyped command is none of
+// them and is not sent to the model.
+bool is_command(const std::string& message) {
+  if (!message.starts_with('/') || message.find('\n') != std::string::npos) return false;
+  const std::string name = split_command(message).first;
+  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  return std::all_of(name.begin() + 1, name.end(), is_letter);
+}
+
+void require_no_argument(const std::string& name, const std::string& argument) {
+  if (!argument.empty()) fail(ErrorCode::kUsage, "{} {}: it takes nothing", name, printable(argument));
+}
+
+// False where the conversation is over.
+bool run_command(Conversation& conversation, const std::string& line) {
   const auto [name, argument] = split_command(line);
+  if (name == "/quit" || name == "/exit") {
+    require_no_argument(name, argument);
+    return false;
+  }
   if (name == "/help") {
     say("{}", kHelp);
   } else if (name == "/clear") {
+    require_no_argument(name, argument);
     conversation.clear();
   } else if (name == "/stats") {
+    require_no_argument(name, argument);
     print_stats(conversation);
   } else if (name == "/rewind") {
     conversation.rewind(parse_count(argument));
@@ -95,7 +120,22 @@ void run_command(Conversation& conversation, const std::string& line) {
     conversation.load(file_argument(name, argument));
     say("loaded {} questions, {} tokens\n", conversation.questions(), conversation.position());
   } else {
-    say("there is no {}; /help lists what there is\n", name);
+    say("there is no {}; /help lists what there is; a space before it makes it a question\n", printable(name));
+  }
+  return true;
+}
+
+// Why an answer is shorter than the model would have it.
+void say_what_cut(const Conversation& conversation, const ConversationFlags& flags) {
+  const GenerationResult& last = conversation.last();
+  if (last.prompt_is_cut) {
+    say("(stopped after {} tokens of the question, which is not part of the conversation; asked again, it goes on "
+        "there)\n",
+        last.prompt_tokens);
+  } else if (last.stop == StopReason::kContextFull) {
+    say("(cut: the context of {} positions is full; /clear, /rewind, or a larger --ctx)\n", conversation.context());
+  } else if (last.stop == StopReason::kLength) {
+    say("(cut after {} tokens: -n {})\n", last.tokens.size(), flags.max_tokens);
   }
 }
 
@@ -105,26 +145,29 @@ bool goes_on_after(ErrorCode code, bool command) {
   return code != ErrorCode::kDevice && code != ErrorCode::kInternal;
 }
 
+// False where the conversation is over.
+bool respond(Conversation& conversation, const ConversationFlags& flags, const std::string& message,
+             const InterruptGuard& interrupt) {
+  const bool command = is_command(message);
+  try {
+    if (command) return run_command(conversation, message);
+    conversation.ask(message, interrupt);
+    say_what_cut(conversation, flags);
+  } catch (const Error& error) {
+    if (!goes_on_after(error.code(), command)) throw;
+    say("nibble: {}{}\n", error.what(), command ? "" : "; /rewind takes questions back, /clear starts over");
+  } catch (const Interrupted&) {
+    say("\n(stopped: {} was not done)\n", split_command(message).first);
+  }
+  return true;
+}
+
 void run(const ConversationFlags& flags) {
   Conversation conversation(flags);
   InterruptGuard interrupt;
   if (isatty(STDIN_FILENO) == 1) say("{}\n{}", conversation.device(), kHelp);
   std::string message;
-  while (read_message(interrupt, message)) {
-    if (message == "/quit" || message == "/exit") break;
-    const bool command = message.starts_with('/');
-    try {
-      if (command) {
-        run_command(conversation, message);
-      } else {
-        conversation.ask(message, interrupt);
-      }
-    } catch (const Error& error) {
-      if (!goes_on_after(error.code(), command)) throw;
-      say("nibble: {}{}\n", error.what(), command ? "" : "; /rewind takes questions back, /clear starts over");
-    }
-    interrupt.reset();
-  }
+  while (read_message(interrupt, message) && respond(conversation, flags, message, interrupt)) interrupt.reset();
 }
 
 }  // namespace
@@ -144,7 +187,10 @@ void add_chat_command(CLI::App& program) {
   add_device_flags(*command, flags->device);
   command->footer(
       "In the conversation:\n"
-      "  /help, /clear, /rewind, /save FILE, /load FILE, /stats, /quit; Ctrl-C stops an answer, not the program\n"
+      "  /help, /clear, /rewind, /save FILE, /load FILE, /stats, /quit\n"
+      "  Ctrl-C stops what is under way, not the program; another one ends it, and the conversation, only where "
+      "stopping\n"
+      "  takes more than 10 seconds\n"
       "Example:\n"
       "  nibble chat -m DIR --think --temp 0.6 --top-p 0.95 --ctx 16384");
   command->callback([flags] { run(*flags); });

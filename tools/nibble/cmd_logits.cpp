@@ -12,6 +12,7 @@
 #include "runtime/base/error.h"
 #include "tools/nibble/command.h"
 #include "tools/nibble/loading.h"
+#include "tools/nibble/terminal.h"
 
 namespace nibble {
 namespace {
@@ -55,12 +56,23 @@ void check_ids(const std::vector<uint32_t>& tokens, const std::string& path, con
   }
 }
 
+// What would fail at the end of the work fails before it.
+void check_outputs(const Flags& flags) {
+  for (const std::string& path : {flags.out, flags.mtp_out}) {
+    if (!path.empty()) require_output(path, {flags.tokens, flags.model.directory}, kNpyMagic);
+  }
+  if (!flags.mtp_out.empty() && follow_links(flags.out) == follow_links(flags.mtp_out)) {
+    fail(ErrorCode::kUsage, "--out and --mtp are one file, {}: give each its own", flags.out);
+  }
+}
+
 void run(const Flags& flags) {
   const std::vector<uint32_t> tokens = read_tokens(flags.tokens);
   const size_t prefill = flags.prefill == 0 ? tokens.size() : flags.prefill;
   if (prefill > tokens.size()) {
     fail(ErrorCode::kUsage, "--prefill {}: {} has only {} tokens", prefill, flags.tokens, tokens.size());
   }
+  check_outputs(flags);
   const LoadedModel loaded = load_model(flags.model, flags.device);
   const ModelConfig& config = loaded.config();
   check_ids(tokens, flags.tokens, config);
@@ -75,6 +87,7 @@ void run(const Flags& flags) {
   }
   const auto session = create_session(loaded, options);
 
+  const InterruptGuard interrupt(std::chrono::seconds(0));
   const size_t remaining = tokens.size() - prefill;
   NpyWriter out(flags.out, std::array<uint64_t, 2>{1 + remaining, config.vocab_size});
   // The row of position i appears when token i+1 is fed: the first wanted one is that of the last prompt position.

@@ -93,10 +93,16 @@ void run(const Flags& flags) {
   options.window_only = flags.window_only;
   Score score;
   const auto begin = std::chrono::steady_clock::now();
+  if (!loaded.config().bos_token_id) {
+    fail(ErrorCode::kUnsupported,
+         "{}: no 'bos_token_id' in config.json or generation_config.json, from which the first "
+         "token is predicted",
+         flags.model.directory.string());
+  }
   const std::span<const uint32_t> all = tokens;
   for (size_t at = 0; at < all.size(); at += options.context) {
     const auto window = all.subspan(at, std::min<size_t>(options.context, all.size() - at));
-    score_window(*create_session(loaded, options), window, tokenizer, loaded.config().bos_token_id, score);
+    score_window(*create_session(loaded, options), window, tokenizer, *loaded.config().bos_token_id, score);
   }
   score.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   print(flags, score, options.context, loaded);

@@ -1,7 +1,9 @@
 // nibble run: continues a text.
+#include <algorithm>
 #include <iostream>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -43,9 +45,13 @@ std::string read_prompt(const Flags& flags) {
 }
 
 // The model was trained on texts that start with the begin-of-sentence token; `nibble encode` writes it itself.
-std::vector<uint32_t> prompt_ids(const std::string& prompt, const Tokenizer& tokenizer, uint32_t bos) {
+std::vector<uint32_t> prompt_ids(const std::string& prompt, const Tokenizer& tokenizer, std::optional<uint32_t> bos) {
   std::vector<uint32_t> ids = tokenizer.encode(prompt);
-  if (ids.empty() || ids.front() != bos) ids.insert(ids.begin(), bos);
+  if (bos && (ids.empty() || ids.front() != *bos)) ids.insert(ids.begin(), *bos);
+  if (ids.empty()) {
+    fail(ErrorCode::kUsage,
+         "nothing to continue: the model names no 'bos_token_id' to begin a text with; give a prompt");
+  }
   return ids;
 }
 
@@ -94,6 +100,23 @@ void print_report(const GenerationResult& result, const LoadedModel& loaded, con
       name_of(result.stop));
 }
 
+// What was sampled last is not fed when the text was cut, nor is the rest of a prompt whose reading was.
+std::vector<uint32_t> unread_of(const GenerationResult& result, std::span<const uint32_t> prompt) {
+  std::vector<uint32_t> unread(prompt.begin() + static_cast<ptrdiff_t>(result.prompt_tokens), prompt.end());
+  const size_t fed = std::min(result.decode_steps, result.tokens.size());
+  unread.insert(unread.end(), result.tokens.begin() + static_cast<ptrdiff_t>(fed), result.tokens.end());
+  return unread;
+}
+
+// After the text is out, so that a disk that is full by now costs the file and not the text.
+void save(Session& session, const std::string& path, const SessionNote& note) {
+  try {
+    session.save(path, to_text(note));
+  } catch (const Error& error) {
+    fail(error.code(), "{}; the text is whole, its session is not saved: run again with another --save", error.what());
+  }
+}
+
 void run(const Flags& flags) {
   const std::string prompt = read_prompt(flags);
   // A place where nothing can be written is better known before the work than after.
@@ -105,35 +128,32 @@ void run(const Flags& flags) {
   std::string note_text;
   const auto session =
       flags.load.empty() ? create_session(loaded, options) : load_session(loaded, options, flags.load, note_text);
-  const SessionNote note = parse_session_note(note_text, flags.load);
+  const SessionNote note = parse_session_note(note_text, flags.load, config.vocab_size);
   const std::vector<uint32_t> ids = flags.load.empty() ? prompt_ids(prompt, tokenizer, config.bos_token_id)
                                                        : continued_ids(prompt, tokenizer, note, flags.load);
-  const uint32_t begin = session->position();
   Sampler sampler(flags.sampler.options);
   resume(sampler, note.sampler, flags.sampler.seed_given);
+  // Without a file to save there is nothing to lose: a second Ctrl-C may end the program at once.
+  InterruptGuard interrupt(flags.save.empty() ? std::chrono::seconds(0) : kInterruptPatience);
   std::string text;
-  const TextSink sink = [&](std::string_view piece) {
+  const auto show = [&](std::string_view piece) {
     text += piece;
     if (!flags.json) write_stdout(piece);
-    return true;
+    return !interrupt.interrupted();
   };
-  const GenerationRequest request = {
-      .prompt = ids, .max_tokens = flags.max_tokens, .eos = config.eos_token_id, .show_special = flags.show_special};
-  const GenerationResult result = generate(*session, tokenizer, sampler, request, sink);
+  const ControlTokens control(tokenizer, config.eos_token_ids);
+  const GenerationResult result =
+      generate({.session = *session, .tokenizer = tokenizer, .control = control, .sampler = sampler},
+               {.prompt = ids, .max_tokens = flags.max_tokens, .show_special = flags.show_special}, show);
+  if (flags.show_special && result.last_token) show(tokenizer.token_bytes(*result.last_token));
+  write_stdout(flags.json ? to_json(result, text, loaded, *session).dump() + "\n" : "\n");
+  if (!flags.json) print_report(result, loaded, *session);
   if (!flags.save.empty()) {
-    // What was sampled last is not fed when the text was cut.
-    const size_t fed = session->position() - begin - ids.size();
-    SessionNote rest{.unread = {result.tokens.begin() + static_cast<ptrdiff_t>(fed), result.tokens.end()},
-                     .sampler = sampler.state(),
-                     .chat = nullptr};
-    session->save(flags.save, to_text(rest));
+    interrupt.hold();
+    save(*session, flags.save, {.unread = unread_of(result, ids), .sampler = sampler.state(), .chat = nullptr});
+    if (interrupt.interrupted()) say("interrupted; {} holds {} tokens\n", flags.save, session->position());
   }
-  if (flags.json) {
-    write_stdout(to_json(result, text, loaded, *session).dump() + "\n");
-    return;
-  }
-  write_stdout("\n");
-  print_report(result, loaded, *session);
+  if (interrupt.interrupted()) throw Interrupted{};
 }
 
 }  // namespace
@@ -157,13 +177,21 @@ void add_run_command(CLI::App& program) {
                    "Tokens to write at most (default: until the text ends or the context is full)")
       ->type_name("N")
       ->check(CLI::Range(1u, UINT32_MAX));
-  command->add_flag("--special", flags->show_special, "Also print control tokens, such as <｜Assistant｜>");
+  command->add_flag(
+      "--special", flags->show_special,
+      "Also print control tokens: <｜Assistant｜>, </think>, ｜DSML｜ of tool calls, and the one that ends "
+      "the text");
   add_json_flag(*command, flags->json);
   add_sampler_flags(*command, flags->sampler);
   add_session_flags(*command, flags->session);
   add_device_flags(*command, flags->device);
   command->footer(
-      "The text goes to stdout as it is written; device, kernels and speed go to stderr at the end.\n"
+      "The text goes to stdout as it is written; device, kernels and speed go to stderr at the end. It ends where the\n"
+      "model ends it or begins the turn of another (<｜User｜>, <｜Assistant｜>). The answer to a prompt of `nibble "
+      "encode`\n"
+      "is shown without the marks around reasoning and tool calls; a program that takes it apart needs --special.\n"
+      "Ctrl-C ends the text, exit code 130; with --save what there is of it is saved, and only when that takes 10\n"
+      "seconds ends another Ctrl-C the program without.\n"
       "Examples:\n"
       "  nibble run -m tools/demo/model -p 'In the beginning' -n 100 --temp 0.7\n"
       "  nibble encode -m DIR --messages chat.json | nibble run -m DIR -f - --seed 7\n"

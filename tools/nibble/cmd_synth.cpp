@@ -27,7 +27,9 @@ void run(const Flags& flags) {
   const nlohmann::json config = released_config(flags.shape, flags.layers);
   uint64_t written = 0;
   uint64_t shown = 0;
+  const InterruptGuard interrupt(std::chrono::seconds(0));
   write_synthetic_checkpoint(flags.out, config, {.seed = flags.seed}, [&](uint64_t done, uint64_t total) {
+    throw_if_interrupted();
     written = done;
     if (done - shown < (uint64_t{1} << 30) && done != total) return;
     shown = done;

@@ -5,6 +5,7 @@
 #include "host/chat.h"
 #include "host/chat_effort.h"
 #include "host/chat_stream.h"
+#include "host/utf8.h"
 #include "runtime/base/error.h"
 #include "tools/nibble/session_note.h"
 
@@ -18,13 +19,14 @@ Conversation::Conversation(const ConversationFlags& flags)
       tokenizer_(load_tokenizer(flags.model)),
       loaded_(load_model(flags.model, flags.device)),
       options_(session_options(flags.session, loaded_.config(), usual_context(loaded_.config()))),
+      control_(tokenizer_, loaded_.config().eos_token_ids),
       sampler_(flags.sampler.options) {
   clear();
 }
 
 void Conversation::clear() {
   messages_ = ordered_json::array();
-  if (!flags_.system.empty()) messages_.push_back({{"role", "system"}, {"content", flags_.system}});
+  if (!flags_.system.empty()) messages_.push_back({{"role", "system"}, {"content", utf8_lossy(flags_.system)}});
   turns_.clear();
   session_ = create_session(loaded_, options_);
   forget_read();
@@ -33,14 +35,22 @@ void Conversation::clear() {
 void Conversation::ask(const std::string& question, const InterruptGuard& interrupt) {
   const size_t before = messages_.size();
   const size_t turns = turns_.size();
-  messages_.push_back({{"role", "user"}, {"content", question}});
-  try {
-    answer(before, interrupt);
-  } catch (const Error&) {
-    messages_.erase(messages_.size() - 1);  // the conversation stays one that can go on
+  // The conversation stays one that can go on.
+  const auto take_back = [&] {
+    messages_.erase(messages_.begin() + static_cast<ptrdiff_t>(before), messages_.end());
     turns_.resize(turns);
     forget_read();
+  };
+  messages_.push_back({{"role", "user"}, {"content", utf8_lossy(question)}});
+  try {
+    answer(before, interrupt);
+    if (last_.prompt_is_cut) take_back();
+  } catch (const Error&) {
+    take_back();
     throw;
+  } catch (const Interrupted&) {  // on the way back to the part that both texts share
+    take_back();
+    last_ = {.stop = StopReason::kInterrupted, .prompt_is_cut = true};
   }
 }
 
@@ -48,7 +58,7 @@ void Conversation::rewind(size_t count) {
   if (count == 0 || count > turns_.size()) {
     fail(ErrorCode::kUsage, "cannot take back {} questions, the conversation has {}", count, turns_.size());
   }
-  const Turn turn = turns_[turns_.size() - count];
+  const ChatTurn turn = turns_[turns_.size() - count];
   turns_.resize(turns_.size() - count);
   messages_.erase(messages_.begin() + static_cast<ptrdiff_t>(turn.messages), messages_.end());
   resume(sampler_, turn.sampler, flags_.sampler.seed_given);
@@ -56,7 +66,12 @@ void Conversation::rewind(size_t count) {
     forget_read();
     return;
   }
-  session_->rewind(turn.position);
+  try {
+    session_->rewind(turn.position);
+  } catch (...) {
+    forget_read();
+    throw;
+  }
   read_.resize(turn.read);
   unread_ = turn.unread;
 }
@@ -64,7 +79,7 @@ void Conversation::rewind(size_t count) {
 void Conversation::forget_read() {
   read_.clear();
   unread_.clear();
-  for (Turn& turn : turns_) turn.in_session = false;
+  for (ChatTurn& turn : turns_) turn.in_session = false;
 }
 
 std::vector<uint32_t> Conversation::ids_to_feed(const std::string& prompt) {
@@ -72,7 +87,7 @@ std::vector<uint32_t> Conversation::ids_to_feed(const std::string& prompt) {
     std::vector<uint32_t> ids = unread_;
     const std::vector<uint32_t> more = tokenizer_.encode(std::string_view(prompt).substr(read_.size()));
     ids.insert(ids.end(), more.begin(), more.end());
-    return ids;
+    if (!ids.empty()) return ids;
   }
   std::vector<uint32_t> ids = tokenizer_.encode(prompt);
   const auto differs =
@@ -81,7 +96,7 @@ std::vector<uint32_t> Conversation::ids_to_feed(const std::string& prompt) {
   const auto common = std::min<ptrdiff_t>(differs - ids.begin(), static_cast<ptrdiff_t>(ids.size()) - 1);
   session_->rewind(static_cast<uint32_t>(common));
   ids.erase(ids.begin(), ids.begin() + common);
-  for (Turn& turn : turns_) {
+  for (ChatTurn& turn : turns_) {
     turn.in_session &= turn.position <= session_->position() && turn.read <= read_.size() &&
                        prompt.compare(0, turn.read, read_, 0, turn.read) == 0;
   }
@@ -106,9 +121,9 @@ void Conversation::answer(size_t messages_before, const InterruptGuard& interrup
     write_stdout(piece);
     return !interrupt.interrupted();
   };
-  const GenerationRequest request = {
-      .prompt = ids, .max_tokens = flags_.max_tokens, .eos = loaded_.config().eos_token_id};
-  last_ = generate(*session_, tokenizer_, sampler_, request, sink);
+  last_ = generate({.session = *session_, .tokenizer = tokenizer_, .control = control_, .sampler = sampler_},
+                   {.prompt = ids, .max_tokens = flags_.max_tokens}, sink);
+  if (last_.prompt_is_cut) return;
   write_stdout("\n");
   remember(prompt + text, session_->position() - begin - ids.size());
   messages_.push_back(to_message(text));
@@ -128,64 +143,34 @@ ordered_json Conversation::to_message(const std::string& text) const {
 }
 
 void Conversation::save(const std::string& path) {
-  const ordered_json chat = {{"messages", messages_}, {"read", read_}, {"turns", turns_json()}};
-  session_->save(path, to_text({.unread = unread_, .sampler = sampler_.state(), .chat = chat}));
-}
-
-ordered_json Conversation::turns_json() const {
-  ordered_json turns = ordered_json::array();
-  for (const Turn& turn : turns_) {
-    turns.push_back({{"messages", turn.messages},
-                     {"in_session", turn.in_session},
-                     {"position", turn.position},
-                     {"read", turn.read},
-                     {"unread", turn.unread}});
-    if (turn.sampler) turns.back()["sampler"] = to_json(*turn.sampler);
-  }
-  return turns;
+  // Bytes of a message or of an answer that are no UTF-8 can make the text differ from what its tokens say. What is
+  // not certain is not claimed: the text is then compared with the tokens when the conversation goes on.
+  const bool is_known = read_ == text_of(tokenizer_, session_->tokens(), unread_);
+  ChatNote chat{.messages = messages_, .read = is_known ? read_ : "", .turns = turns_};
+  for (ChatTurn& turn : chat.turns) turn.in_session &= is_known;
+  const std::vector<uint32_t> none;
+  session_->save(path,
+                 to_text({.unread = is_known ? unread_ : none, .sampler = sampler_.state(), .chat = to_json(chat)}));
 }
 
 void Conversation::load(const std::string& path) {
   std::string text;
   std::unique_ptr<Session> session = load_session(loaded_, options_, path, text);
-  SessionNote note = parse_session_note(text, path);
+  const uint32_t vocab_size = loaded_.config().vocab_size;
+  SessionNote note = parse_session_note(text, path, vocab_size);
   if (note.chat.is_null()) {
     fail(ErrorCode::kUsage, "{}: a text of `nibble run`, not a conversation; `nibble run --load` goes on with it",
          path);
   }
-  try {
-    std::vector<Turn> turns = parse_turns(note.chat, path);
-    ordered_json messages = note.chat.at("messages");
-    auto read = note.chat.at("read").get<std::string>();
-    if (!messages.empty())
-      encode_chat(messages, {.thinking = flags_.think, .source = path});  // complains about what is no message
-    for (const Turn& turn : turns) {
-      if (turn.messages > messages.size() || turn.position > session->position() || turn.read > read.size()) {
-        fail(ErrorCode::kInvalidFile, "{}: the note has a question beyond the end of the conversation", path);
-      }
-    }
-    session_ = std::move(session);
-    messages_ = std::move(messages);
-    turns_ = std::move(turns);
-    read_ = std::move(read);
-    unread_ = std::move(note.unread);
-    resume(sampler_, note.sampler, flags_.sampler.seed_given);
-  } catch (const nlohmann::json::exception&) {
-    fail(ErrorCode::kInvalidFile, "{}: the note has no messages, text and turns of a conversation", path);
-  }
-}
-
-std::vector<Conversation::Turn> Conversation::parse_turns(const ordered_json& chat, const std::string& path) {
-  std::vector<Turn> turns;
-  for (const ordered_json& turn : chat.at("turns")) {
-    turns.push_back({.messages = turn.at("messages").get<size_t>(),
-                     .sampler = sampler_member(turn, path),
-                     .in_session = turn.at("in_session").get<bool>(),
-                     .position = turn.at("position").get<uint32_t>(),
-                     .read = turn.at("read").get<size_t>(),
-                     .unread = token_list(turn.at("unread"), path)});
-  }
-  return turns;
+  const SavedSession saved = {
+      .source = path, .tokens = session->tokens(), .unread = note.unread, .vocab_size = vocab_size};
+  ChatNote chat = parse_chat_note(note.chat, saved, tokenizer_);
+  session_ = std::move(session);
+  messages_ = std::move(chat.messages);
+  turns_ = std::move(chat.turns);
+  read_ = std::move(chat.read);
+  unread_ = std::move(note.unread);
+  resume(sampler_, note.sampler, flags_.sampler.seed_given);
 }
 
 }  // namespace nibble

@@ -4,12 +4,12 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
+#include "tools/nibble/chat_note.h"
 #include "tools/nibble/generation.h"
 #include "tools/nibble/loading.h"
 #include "tools/nibble/terminal.h"
@@ -33,31 +33,25 @@ class Conversation {
   explicit Conversation(const ConversationFlags& flags);
 
   void clear();
-  // Answers `question` on stdout; stops when `interrupt` is raised.
+  // Answers `question` on stdout until it is interrupted. Interrupted while the question was read
+  // (last().prompt_is_cut): it is not part of the conversation, but the session keeps what it has read of it and goes
+  // on from there when it is asked again.
   void ask(const std::string& question, const InterruptGuard& interrupt);
   // Takes back the last `count` questions and their answers, and what was drawn for them: the same question gets the
   // same answer again. Throws kUsage when there are fewer.
   void rewind(size_t count);
+  // Interrupted, it leaves the file that was there, if any.
   void save(const std::string& path);
-  // On an error the conversation stays the one it was.
+  // On an error or an interrupt the conversation stays the one it was.
   void load(const std::string& path);
 
   size_t questions() const { return turns_.size(); }
   uint32_t position() const { return session_->position(); }
+  uint32_t context() const { return options_.context; }
   const GenerationResult& last() const { return last_; }
   std::string device() const { return describe(loaded_.device->info()); }
 
  private:
-  // Where a question began.
-  struct Turn {
-    size_t messages = 0;                  // before it
-    std::optional<SamplerState> sampler;  // files from before it was kept have none
-    bool in_session = false;              // the rest is true of the session as it is now
-    uint32_t position = 0;                // of the session
-    size_t read = 0;                      // bytes of read_
-    std::vector<uint32_t> unread;
-  };
-
   // What the session does not have yet of `prompt`; takes back what it has read beyond the part they share.
   std::vector<uint32_t> ids_to_feed(const std::string& prompt);
   // After this the next prompt is compared with the session's tokens.
@@ -65,17 +59,16 @@ class Conversation {
   void answer(size_t messages_before, const InterruptGuard& interrupt);
   void remember(std::string read, size_t fed);
   nlohmann::ordered_json to_message(const std::string& text) const;
-  nlohmann::ordered_json turns_json() const;
-  static std::vector<Turn> parse_turns(const nlohmann::ordered_json& chat, const std::string& path);
 
   const ConversationFlags& flags_;
   std::string_view effort_;  // the instruction that prompts begin with
   Tokenizer tokenizer_;
   LoadedModel loaded_;
   SessionOptions options_;
+  ControlTokens control_;
   Sampler sampler_;
   nlohmann::ordered_json messages_;
-  std::vector<Turn> turns_;
+  std::vector<ChatTurn> turns_;
   std::unique_ptr<Session> session_;
   std::string read_;              // text that the session has read, answers included
   std::vector<uint32_t> unread_;  // tokens of that text which are not in the session yet

@@ -37,6 +37,7 @@ SessionOptions session_options(const SessionFlags& flags, const ModelConfig& con
   SessionOptions options;
   options.numerics = numerics_from_name(flags.numerics);
   options.kv_rope = kv_rope_from_name(flags.kv_rope);
+  options.between_pieces = throw_if_interrupted;
   options.context = flags.context != 0 ? flags.context : default_context;
   if (flags.chunk != 0) options.chunk = flags.chunk;
   options.kv_tiers.directory = flags.kv_directory;

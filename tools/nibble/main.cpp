@@ -79,6 +79,8 @@ int main(int argc, char** argv) {
     return nibble::run(argc, argv);
   } catch (const nibble::OutputClosed&) {
     return nibble::kExitOutputClosed;
+  } catch (const nibble::Interrupted&) {
+    return nibble::kExitInterrupted;
   } catch (const nibble::Error& error) {
     return report(error.code() == nibble::ErrorCode::kUsage ? nibble::kExitUsage : nibble::kExitFailure, error.what());
   } catch (const std::bad_alloc&) {

@@ -4,6 +4,7 @@
 
 #include "host/session.h"
 #include "runtime/base/error.h"
+#include "tools/nibble/terminal.h"
 
 namespace nibble {
 namespace {
@@ -83,6 +84,7 @@ void add_device_flags(CLI::App& command, DeviceFlags& flags, bool with_name) {
 
 DeviceOptions device_options(const DeviceFlags& flags) {
   DeviceOptions options = flags.options;
+  options.between_kernels = throw_if_interrupted;
   for (const std::string& name : flags.disabled) options.disabled.push_back(capability_from_name(name));
   if (flags.no_cache) {
     options.cache_dir.clear();

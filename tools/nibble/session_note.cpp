@@ -31,25 +31,30 @@ std::string to_text(const SessionNote& note) {
   return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
-SessionNote parse_session_note(std::string_view text, const std::string& source) {
+SessionNote parse_session_note(std::string_view text, const std::string& source, uint32_t vocab_size) {
   SessionNote note;
   if (text.empty()) return note;
   ordered_json json = parse_ordered_json(text, source + ": the note");
   if (!json.is_object()) fail(ErrorCode::kInvalidFile, "{}: the note is not a JSON object", source);
-  if (json.contains("unread")) note.unread = token_list(json["unread"], source);
+  if (json.contains("unread")) note.unread = token_list(json["unread"], source, vocab_size);
   note.sampler = sampler_member(json, source);
   if (json.contains("chat")) note.chat = std::move(json["chat"]);
   return note;
 }
 
-std::vector<uint32_t> token_list(const ordered_json& value, const std::string& source) {
-  std::vector<uint32_t> tokens;
-  bool good = value.is_array();
-  for (size_t i = 0; good && i < value.size(); ++i) {
-    good = value[i].is_number_unsigned() && value[i].get<uint64_t>() <= UINT32_MAX;
-    if (good) tokens.push_back(value[i].get<uint32_t>());
+std::vector<uint32_t> token_list(const ordered_json& value, const std::string& source, uint32_t vocab_size) {
+  if (!value.is_array()) {
+    fail(ErrorCode::kInvalidFile, "{}: the note's 'unread' is {}, expected a list of token ids", source,
+         json_excerpt(value));
   }
-  if (!good) fail(ErrorCode::kInvalidFile, "{}: the note has no list of token ids where one belongs", source);
+  std::vector<uint32_t> tokens;
+  for (const ordered_json& id : value) {
+    if (!id.is_number_unsigned() || id.get<uint64_t>() >= vocab_size) {
+      fail(ErrorCode::kInvalidFile, "{}: the note's 'unread' has {} at {}, expected a token id below {}", source,
+           json_excerpt(id), tokens.size(), vocab_size);
+    }
+    tokens.push_back(id.get<uint32_t>());
+  }
   return tokens;
 }
 

@@ -21,11 +21,12 @@ struct SessionNote {
 };
 
 std::string to_text(const SessionNote& note);
-// `source` names the file in errors. An empty text is a note with nothing in it. Throws kInvalidFile.
-SessionNote parse_session_note(std::string_view text, const std::string& source);
+// `source` names the file in errors. An empty text is a note with nothing in it. Throws kInvalidFile, for token ids
+// outside the vocabulary too.
+SessionNote parse_session_note(std::string_view text, const std::string& source, uint32_t vocab_size);
 
 // A list of token ids. Throws kInvalidFile.
-std::vector<uint32_t> token_list(const nlohmann::ordered_json& value, const std::string& source);
+std::vector<uint32_t> token_list(const nlohmann::ordered_json& value, const std::string& source, uint32_t vocab_size);
 
 nlohmann::ordered_json to_json(const SamplerState& state);
 // Of member "sampler" of `object`, if there is one. Throws kInvalidFile.

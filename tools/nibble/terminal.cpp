@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
@@ -15,17 +17,36 @@
 namespace nibble {
 namespace {
 
+// What the handler and the program share. Times are in nanoseconds of the monotonic clock.
 volatile sig_atomic_t interrupt_count = 0;
+bool is_held = false;
+struct sigaction action_before = {};  // the guard
+std::atomic<int64_t> first_interrupt = 0;
+std::atomic<int64_t> patience_ns = 0;
+static_assert(std::atomic<int64_t>::is_always_lock_free, "the handler uses them");
 
 // Where results go: what was standard output when the program began.
 int results_descriptor = STDOUT_FILENO;
 
+int64_t monotonic_ns() {
+  timespec now = {};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+void end_program(int) { _exit(kExitInterrupted); }
+
 void on_interrupt(int) {
+  const int saved = errno;
   interrupt_count = interrupt_count + 1;
-  if (interrupt_count > 1) {
-    signal(SIGINT, SIG_DFL);
-    raise(SIGINT);
+  if (interrupt_count == 1) {
+    first_interrupt = monotonic_ns();
+  } else if (monotonic_ns() - first_interrupt >= patience_ns) {
+    end_program(SIGINT);
+  } else {
+    say_text("\n(stopping; if that takes 10 seconds, one more Ctrl-C ends the program and loses what it holds)\n");
   }
+  errno = saved;
 }
 
 }  // namespace
@@ -40,6 +61,8 @@ void prepare_standard_streams() {
   const int results = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 10);
   if (results >= 0 && dup2(STDERR_FILENO, STDOUT_FILENO) == STDOUT_FILENO) results_descriptor = results;
   signal(SIGPIPE, SIG_IGN);
+  // Whoever started the program with Ctrl-C ignored (nohup, a background job) wants that.
+  if (signal(SIGINT, end_program) == SIG_IGN) signal(SIGINT, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);  // a limit on file sizes is then an error like a full disk
 }
 
@@ -94,17 +117,28 @@ void ProgressBar::update(uint64_t done, uint64_t total) {
   say("\r\x1b[K{} [{}] {:3.0f} %", label_, bar, share * 100);
 }
 
-InterruptGuard::InterruptGuard() {
+InterruptGuard::InterruptGuard(std::chrono::seconds patience) {
   interrupt_count = 0;
+  is_held = false;
+  patience_ns = std::chrono::nanoseconds(patience).count();
   struct sigaction action = {};
   action.sa_handler = on_interrupt;  // no SA_RESTART: a blocked read returns
-  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGINT, &action, &action_before);
 }
 
-InterruptGuard::~InterruptGuard() { signal(SIGINT, SIG_DFL); }
+InterruptGuard::~InterruptGuard() {
+  interrupt_count = 0;
+  sigaction(SIGINT, &action_before, nullptr);
+}
 
 bool InterruptGuard::interrupted() const { return interrupt_count != 0; }
 
 void InterruptGuard::reset() { interrupt_count = 0; }
+
+void InterruptGuard::hold() { is_held = true; }
+
+void throw_if_interrupted() {
+  if (interrupt_count != 0 && !is_held) throw Interrupted{};
+}
 
 }  // namespace nibble

@@ -13,12 +13,14 @@ struct OutputClosed {};
 
 // Makes sure descriptors 0 to 2 are taken, so that no file that is opened later (a cache, say) becomes stdout; keeps
 // standard output for results, so that what a driver prints there goes to stderr instead; and ignores SIGPIPE and
-// SIGXFSZ, so that a vanished reader and a file above the user's limit are errors of the call that writes. Call once,
-// first thing in main.
+// SIGXFSZ, so that a vanished reader and a file above the user's limit are errors of the call that writes. Ctrl-C ends
+// the program with kExitInterrupted where no InterruptGuard is. Call once, first thing in main.
 void prepare_standard_streams();
 
 // Writes all of `text` to stdout and flushes. Throws OutputClosed or Error(kIo).
 void write_stdout(std::string_view text);
+
+inline constexpr int kExitInterrupted = 128 + 2;  // what a shell reports for a program that SIGINT ended
 
 // One line of stdin without its newline. kInterrupted: a signal came first (see InterruptGuard); the line is lost.
 enum class LineResult { kLine, kEnd, kInterrupted };
@@ -43,17 +45,30 @@ class ProgressBar {
   std::chrono::steady_clock::time_point last_drawn_{};
 };
 
-// While one exists, Ctrl-C raises a flag instead of ending the program; a second Ctrl-C before the flag was seen ends
-// it as usual. At most one exists at a time.
+// Thrown by throw_if_interrupted(): the user wants the work to end. What is done of it is the catcher's to keep.
+struct Interrupted {};
+
+// How long work may take to notice a Ctrl-C before another one ends the program: a chunk of a prompt takes some seconds
+// where the processor is slow.
+inline constexpr std::chrono::seconds kInterruptPatience{10};
+
+// While one exists, Ctrl-C raises a flag instead of ending the program with exit code 130. Further ones end it when the
+// flag was up for `patience` and nobody had looked: until then they are an impatient user's, who would lose what the
+// first one keeps. At most one exists at a time.
 class InterruptGuard {
  public:
-  InterruptGuard();
+  explicit InterruptGuard(std::chrono::seconds patience = kInterruptPatience);
   ~InterruptGuard();
   InterruptGuard(const InterruptGuard&) = delete;
   InterruptGuard& operator=(const InterruptGuard&) = delete;
 
   bool interrupted() const;
   void reset();
+  // From now on throw_if_interrupted() lets work go on: what is being saved is what the first Ctrl-C should not lose.
+  void hold();
 };
+
+// Throws Interrupted where a guard's flag is up.
+void throw_if_interrupted();
 
 }  // namespace nibble
