@@ -1,10 +1,12 @@
 #include "host/session.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "host/model_identity.h"
 #include "host/model_programs.h"
+#include "host/non_finite.h"
 #include "host/session_history.h"
 #include "host/session_store.h"
 #include "runtime/base/error.h"
@@ -27,6 +29,7 @@ class LoadedModel final : public Model {
   bool has_mtp() const override { return weights_.mtp.has_value(); }
   uint64_t device_bytes() const override { return weights_.device_bytes; }
   const DeviceWeights& weights() const { return weights_; }
+  const Checkpoint& checkpoint() const { return *checkpoint_; }
 
   const std::string& identity() const {
     check(!identity_.empty(), "a model that lies in memory has no identity to save a session with");
@@ -261,7 +264,7 @@ class DeviceSession final : public Session {
     const uint32_t rows = sink ? 1 : 0;
     Device& device = model_->device();
     device.wait(device.submit(*mtp.program, writer_.write(mtp.layout, next, position, rows)));
-    deliver(mtp.logits, position, rows, sink);
+    deliver(mtp.logits, {.position = position, .count = rows, .of_mtp = true}, sink);
   }
 
   // Feeds one step; gives the logits of its last `wanted` tokens.
@@ -270,14 +273,38 @@ class DeviceSession final : public Session {
     Device& device = model_->device();
     const ModelProgram& program = run_step(
         tokens, rows, mtp_sink, [&](Program& trunk, const auto& words) { device.wait(device.submit(trunk, words)); });
-    deliver(program.logits, position() - rows, rows, sink);
+    deliver(program.logits, {.position = position() - rows, .count = rows}, sink);
   }
 
-  void deliver(const BufferView& from, uint32_t position, uint32_t rows, const LogitsSink& sink) {
-    if (rows == 0 || !sink) return;
+  // Logits of positions from `position` on.
+  struct LogitsRows {
+    uint32_t position = 0;
+    uint32_t count = 0;
+    bool of_mtp = false;
+  };
+
+  void deliver(const BufferView& from, const LogitsRows& rows, const LogitsSink& sink) {
+    if (rows.count == 0 || !sink) return;
     const size_t vocab = model_->config().vocab_size;
-    const std::vector<float> logits = read<float>(model_->device(), from, rows * vocab);
-    for (uint32_t i = 0; i < rows; ++i) sink(position + i, std::span<const float>(logits).subspan(i * vocab, vocab));
+    const std::vector<float> logits = read<float>(model_->device(), from, rows.count * vocab);
+    for (uint32_t i = 0; i < rows.count; ++i) {
+      const auto row = std::span<const float>(logits).subspan(i * vocab, vocab);
+      if (options_.check_finite) require_finite(rows.position + i, rows.of_mtp, row);
+      sink(rows.position + i, row);
+    }
+  }
+
+  void require_finite(uint32_t position, bool of_mtp, std::span<const float> logits) const {
+    const auto odd = std::ranges::find_if_not(logits, [](float value) { return std::isfinite(value); });
+    if (odd == logits.end()) return;
+    fail_non_finite(model_,
+                    {.checkpoint = model_->checkpoint(),
+                     .options = options_,
+                     .tokens = history_.tokens().first(position + 1),
+                     .step_ends = history_.step_ends(),
+                     .of_mtp = of_mtp},
+                    fmt::format("logits at position {}: token {} has {}, expected a finite number", position,
+                                odd - logits.begin(), *odd));
   }
 
   std::shared_ptr<LoadedModel> model_;

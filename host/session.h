@@ -59,6 +59,7 @@ struct SessionOptions {
   bool window_only = false;        // attend to no compressed entry: shows what they are worth
   bool mtp = false;                // run the MTP block too; the model must have one
   bool capture = false;            // keep hidden streams and selections of the last token (tests)
+  bool check_finite = true;        // logits that are not finite are an error that names layer and tensor
   uint32_t snapshot_every = 1024;  // tokens between the places that rewind() goes back to; 0 keeps none
   uint64_t kv_slab_bytes = 0;      // most that the KV cache grows by at once, per layer; 0: what suits the device
   // Places of the KV cache. Nearest are window rings, open windows and indexer keys, which every step reads, then the
@@ -102,7 +103,8 @@ class Session {
 
   // Extends the sequence: several tokens as prefill in chunks that end at multiples of the chunk's length, one token as
   // a decode step. Gives the logits of the last token (or of all, with all_logits) to `sink`. Throws kUsage on a token
-  // id outside the vocabulary or when the context is full, before anything changes.
+  // id outside the vocabulary or when the context is full, before anything changes; kInvalidFile or kDevice where
+  // logits are not finite.
   virtual void feed(std::span<const uint32_t> tokens, const LogitsSink& sink) = 0;
   // The same, returning a copy of the last token's logits.
   std::vector<float> feed(std::span<const uint32_t> tokens);
