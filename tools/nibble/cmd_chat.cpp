@@ -52,6 +52,11 @@ bool read_message(InterruptGuard& interrupt, std::string& message) {
       say("\n(/quit or Ctrl-D leaves)\n");
       continue;
     }
+    if (result == LineResult::kTooLong) {
+      say("nibble: a line of more than {} MiB was dropped\n", kMaxLineBytes >> 20);
+      message.clear();
+      continue;
+    }
     const bool goes_on = line.ends_with('\\');
     if (goes_on) line.back() = '\n';
     message += line;

@@ -103,13 +103,16 @@ void add_row_options(CLI::App& command, Flags& flags) {
   auto* quick = command.add_flag("--quick", flags.is_quick, "At most five cases of each variant (the default)");
   command.add_flag("--full", flags.run.plan.full, "All cases with three seeds, every case three times")
       ->excludes(quick);
-  command.add_option("--seed", flags.run.plan.seed, "Of the cases' inputs")->type_name("S")->capture_default_str();
+  command.add_option("--seed", flags.run.plan.seed, "Of the cases' inputs")
+      ->type_name("S")
+      ->check(whole_number_of_64_bits())
+      ->capture_default_str();
   command
       .add_option("--time-limit", flags.run.case_seconds,
                   "Seconds after which a case hangs (default: 20, with --full 60; software drivers 5, simulators 30 "
                   "times that)")
       ->type_name("SECONDS")
-      ->check(CLI::Range(0.1, 86400.0));
+      ->check(number_from_to(0.1, 86400));
 }
 
 void add_report_options(CLI::App& command, Flags& flags) {

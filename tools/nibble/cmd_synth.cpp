@@ -11,6 +11,7 @@
 #include "runtime/base/log.h"
 #include "runtime/core/device_info.h"
 #include "tools/nibble/command.h"
+#include "tools/nibble/options.h"
 #include "tools/nibble/terminal.h"
 
 namespace nibble {
@@ -53,7 +54,9 @@ void add_synth_command(CLI::App& program) {
                    "The first N layers (4 of v4-flash have one of each kind and take 16 GiB); 0: all of them")
       ->capture_default_str();
   command->add_option("-o,--out", flags->out, "Directory to write to, new or empty")->required();
-  command->add_option("--seed", flags->seed, "Of the random weights")->capture_default_str();
+  command->add_option("--seed", flags->seed, "Of the random weights")
+      ->check(whole_number_of_64_bits())
+      ->capture_default_str();
   command->footer(
       "The weights have the statistics of trained ones: activations stay near 1 and tokens spread over the experts.\n"
       "There is no tokenizer: `nibble bench decode` and `nibble bench prefill` need none.");

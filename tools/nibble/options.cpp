@@ -1,7 +1,9 @@
 #include "tools/nibble/options.h"
 
+#include <charconv>
 #include <cstdlib>
 
+#include "host/json_text.h"
 #include "host/session.h"
 #include "runtime/base/error.h"
 #include "tools/nibble/terminal.h"
@@ -151,12 +153,12 @@ void add_sampler_flags(CLI::App& command, SamplerFlags& flags) {
   const std::string group = "Sampling";
   command.add_option("--temp", options.temperature, "Temperature; 0 always takes the likeliest token")
       ->type_name("T")
-      ->check(CLI::Range(0.0, 100.0))
+      ->check(number_from_to(0, 100))
       ->capture_default_str()
       ->group(group);
   command.add_option("--top-p", options.top_p, "Smallest set of tokens with at least this probability")
       ->type_name("P")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(number_from_to(0, 1))
       ->capture_default_str()
       ->group(group);
   command.add_option("--top-k", options.top_k, "Only the K likeliest tokens; 0: no limit")
@@ -165,7 +167,7 @@ void add_sampler_flags(CLI::App& command, SamplerFlags& flags) {
       ->group(group);
   command.add_option("--min-p", options.min_p, "Only tokens at least this fraction as likely as the likeliest")
       ->type_name("M")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(number_from_to(0, 1))
       ->capture_default_str()
       ->group(group);
   command
@@ -173,6 +175,7 @@ void add_sampler_flags(CLI::App& command, SamplerFlags& flags) {
                   "The same seed gives the same text on the same device; a session that was loaded draws on where it "
                   "stopped, unless another seed is given")
       ->type_name("S")
+      ->check(whole_number_of_64_bits())
       ->each([&flags](const std::string&) { flags.seed_given = true; })
       ->capture_default_str()
       ->group(group);
@@ -186,6 +189,27 @@ void add_effort_flag(CLI::App& command, std::string& effort, CLI::Option& thinki
                               thinking.get_name()))
       ->type_name("EFFORT")
       ->needs(&thinking);
+}
+
+CLI::Validator number_from_to(double low, double high) {
+  const auto check = [low, high](const std::string& text) -> std::string {
+    double value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    const bool is_number = error == std::errc() && end == text.data() + text.size();
+    if (is_number && value >= low && value <= high) return {};
+    return fmt::format("'{}' is not a number from {} to {}", printable(text), low, high);
+  };
+  return {check, ""};
+}
+
+CLI::Validator whole_number_of_64_bits() {
+  const auto check = [](const std::string& text) -> std::string {
+    uint64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error == std::errc() && end == text.data() + text.size()) return {};
+    return fmt::format("'{}' is not a whole number from 0 to {}", printable(text), UINT64_MAX);
+  };
+  return {check, ""};
 }
 
 void add_json_flag(CLI::App& command, bool& json) { command.add_flag("--json", json, "Print JSON for programs"); }

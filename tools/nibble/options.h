@@ -53,6 +53,9 @@ void add_session_flags(CLI::App& command, SessionFlags& flags);
 void add_sampler_flags(CLI::App& command, SamplerFlags& flags);
 // --effort, which only has a meaning with `thinking`. host/chat_effort.h tells what it says to the model.
 void add_effort_flag(CLI::App& command, std::string& effort, CLI::Option& thinking);
+// Checks of values that CLI11's own let through: NaN compares as inside any range, and 64 bits wrap around.
+CLI::Validator number_from_to(double low, double high);
+CLI::Validator whole_number_of_64_bits();
 // The switch alone: what --json prints is each command's business.
 void add_json_flag(CLI::App& command, bool& json);
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -85,16 +86,30 @@ void write_stdout(std::string_view text) {
 }
 
 LineResult read_line(std::string& line) {
+  static std::string ahead;  // read and not given out yet
   line.clear();
+  bool is_too_long = false;
   for (;;) {
-    char c = 0;
-    // Byte by byte: nothing read ahead is lost, and a signal is noticed at once, which std::getline hides.
-    const ssize_t got = read(STDIN_FILENO, &c, 1);
+    const size_t end = ahead.find('\n');
+    const bool is_whole = end != std::string::npos;
+    line.append(ahead, 0, end);
+    ahead.erase(0, is_whole ? end + 1 : end);
+    if (line.size() > kMaxLineBytes) {
+      is_too_long = true;
+      line.clear();
+    }
+    if (is_whole) break;
+    std::array<char, 65536> buffer;
+    // Not std::getline, which hides a signal.
+    const ssize_t got = read(STDIN_FILENO, buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) return LineResult::kInterrupted;
-    if (got <= 0) return line.empty() ? LineResult::kEnd : LineResult::kLine;
-    if (c == '\n') return LineResult::kLine;
-    line += c;
+    if (got <= 0 && line.empty() && !is_too_long) return LineResult::kEnd;
+    if (got <= 0) break;
+    ahead.assign(buffer.data(), static_cast<size_t>(got));
   }
+  if (is_too_long) return LineResult::kTooLong;
+  if (line.ends_with('\r')) line.pop_back();
+  return LineResult::kLine;
 }
 
 bool stderr_is_terminal() { return isatty(STDERR_FILENO) == 1; }

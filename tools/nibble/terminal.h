@@ -22,8 +22,11 @@ void write_stdout(std::string_view text);
 
 inline constexpr int kExitInterrupted = 128 + 2;  // what a shell reports for a program that SIGINT ended
 
-// One line of stdin without its newline. kInterrupted: a signal came first (see InterruptGuard); the line is lost.
-enum class LineResult { kLine, kEnd, kInterrupted };
+// One line of stdin without its end, which may be CR LF. kInterrupted: a signal came first (see InterruptGuard); the
+// line is lost. kTooLong: one above kMaxLineBytes, read to its end and dropped. Reads ahead: nothing else may read
+// stdin.
+inline constexpr size_t kMaxLineBytes = size_t{64} << 20;
+enum class LineResult { kLine, kEnd, kInterrupted, kTooLong };
 LineResult read_line(std::string& line);
 
 bool stderr_is_terminal();
