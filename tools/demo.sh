@@ -19,5 +19,9 @@ build() {
   fi
 }
 
+# The model ends its text where a reader would speak; in the middle of a verse, drawn with some care, that takes a while.
+sampling=(--temp 0.7 --top-p 0.9)
+prompt="And it came to pass in those days, that there went out"
+
 (build)
-exec "$nibble" run -m "$root/tools/demo/model" -p "In the beginning" -n 200 "$@"
+exec "$nibble" run -m "$root/tools/demo/model" -p "$prompt" -n 200 "${sampling[@]}" "$@"

@@ -3,6 +3,7 @@ import json
 import math
 import os
 import pathlib
+import re
 
 import pytest
 
@@ -46,6 +47,25 @@ def test_the_compressed_entries_carry_information():
         return json.loads(expect_success(run("perplexity", "-m", DEMO / "model", "--file", DEMO / "heldout.txt", "-d",
                                              "cpu", "-n", 4096, "--ctx", 4097, "--json", *flags)))["perplexity"]
     assert perplexity() < 0.995 * perplexity("--window-only")
+
+
+def demo_arguments():
+    """What tools/demo.sh gives `nibble run` beside the model."""
+    script = (SOURCE / "tools" / "demo.sh").read_text()
+    sampling = re.search(r"^sampling=\((.*)\)$", script, re.M)[1].split()
+    return ["-p", re.search(r'^prompt="(.*)"$', script, re.M)[1], *sampling]
+
+
+# Rounding differs between instruction sets and drivers, so each writes a text of its own.
+@pytest.mark.parametrize("driver, disabled", [("cpu", ""), ("cpu", "avx512_dot"), ("cpu", "avx512"), ("cpu", "avx2"),
+                                              ("llvmpipe", ""), ("portable computing", ""), ("swiftshader", "")])
+def test_the_demo_shows_a_paragraph(driver, disabled):
+    device = "cpu" if driver == "cpu" else device_named(driver)
+    less = ["--disable", disabled] if disabled else []
+    text = expect_success(run("run", "-m", DEMO / "model", *demo_arguments(), "-n", 80, "-d", device, *ICD, *less,
+                              timeout=800)).decode()
+    assert len(text.split()) >= 40, text
+    assert "<" not in text and "\uff5c" not in text, text
 
 
 def generate(*args):
