@@ -79,6 +79,7 @@ float e2m1_to_f32(uint8_t code) {
 }
 
 uint8_t f32_to_e2m1(float value) {
+  if (std::isnan(value)) return 0;
   const uint8_t sign = std::signbit(value) ? 8 : 0;
   const float x = std::fabs(value);
   // Midpoints between neighbouring values; at a midpoint the even code wins.

@@ -21,7 +21,7 @@ uint8_t f32_to_e4m3(float value);
 
 // e2m1: codes 0..7 are 0, .5, 1, 1.5, 2, 3, 4, 6; bit 3 is the sign.
 float e2m1_to_f32(uint8_t code);
-// Saturates to ±6; ties go to the even code.
+// Saturates to ±6; ties go to the even code. There is no NaN: of it the code is 0, its block's scale says the rest.
 uint8_t f32_to_e2m1(float value);
 
 // e8m0: 2^(code - 127). Code 0 is the subnormal 2^-127, code 255 is NaN.
@@ -33,11 +33,27 @@ inline uint8_t e8m0_ceil(float value) {
   return static_cast<uint8_t>(((bits >> 23) & 0xffu) + ((bits & 0x7fffffu) != 0 ? 1u : 0u));
 }
 
-// Scale codes of activation blocks (SPEC: "Quantisation of activations"): `amax` is the block's largest |x|.
-inline uint8_t fp8_block_scale(float amax) { return e8m0_ceil((amax > 1e-4f ? amax : 1e-4f) * (1.0f / 448.0f)); }
-inline uint8_t fp4_block_scale(float amax) {
-  constexpr float kFloor = 6.0f * 0x1p-126f;
-  return e8m0_ceil((amax > kFloor ? amax : kFloor) * (1.0f / 6.0f));
+// The largest |x| of a block; NaN if there is one, since magnitudes are compared as the integers that their bits are.
+inline float block_amax(const float* x, uint32_t count) {
+  uint32_t largest = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    const uint32_t magnitude = std::bit_cast<uint32_t>(x[i]) & 0x7fffffffu;
+    largest = magnitude > largest ? magnitude : largest;
+  }
+  return std::bit_cast<float>(largest);
+}
+
+// Scale codes of activation blocks (SPEC: "Quantisation of activations"): `amax` is the block's largest |x|. 255, NaN,
+// where that is infinite or NaN.
+inline uint8_t block_scale(float amax, float least, float inverse_most) {
+  if (std::bit_cast<uint32_t>(amax) >= 0x7f800000u) return 255;
+  return e8m0_ceil((amax > least ? amax : least) * inverse_most);
+}
+inline uint8_t fp8_block_scale(float amax) { return block_scale(amax, 1e-4f, 1.0f / 448.0f); }
+inline uint8_t fp4_block_scale(float amax) { return block_scale(amax, 6.0f * 0x1p-126f, 1.0f / 6.0f); }
+// The exact reciprocal of such a scale.
+inline float block_scale_reciprocal(uint8_t code) {
+  return std::bit_cast<float>(code == 255 ? 0x7fc00000u : (254u - code) << 23);
 }
 
 }  // namespace nibble

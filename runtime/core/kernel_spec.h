@@ -2,6 +2,7 @@
 // each lives in shaders/<kernel>/<kernel>.cpp and is listed in shaders/kernels.inc.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -103,10 +104,19 @@ struct KernelCase {
   std::function<CaseData(Rng&, std::span<const uint32_t> values)> resized;
 };
 
+// Marks an element of an f32 output that must stay as it was before the dispatch: a NaN that no arithmetic gives.
+inline constexpr double kUntouched = std::bit_cast<double>(uint64_t{0x7ff8'6b65'7074'6b65});
+// Marks one that may hold anything.
+inline constexpr double kAnything = std::bit_cast<double>(uint64_t{0x7ff8'616e'7974'6867});
+inline bool is_anything(double value) { return std::bit_cast<uint64_t>(value) == std::bit_cast<uint64_t>(kAnything); }
+inline bool is_untouched(double value) { return std::bit_cast<uint64_t>(value) == std::bit_cast<uint64_t>(kUntouched); }
+
 // What one output binding must hold. Exactly one of values/words/custom is used.
 struct Expected {
   size_t binding = 0;
-  std::vector<double> values;   // f32 outputs; NaN marks an element that must stay as it was before the dispatch
+  // f32 outputs: a number, what f32 rounds to infinity (then exactly that), any NaN (then one, not the one that was
+  // there before where the binding is only written), kUntouched or kAnything.
+  std::vector<double> values;
   std::vector<double> scales;   // per element: magnitude that rounding errors are relative to; empty = |value|
   std::vector<double> slack;    // per element: added to what the tolerance allows; empty = nothing
   std::vector<uint32_t> words;  // exact words

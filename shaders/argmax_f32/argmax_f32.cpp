@@ -1,5 +1,6 @@
 #include "shaders/argmax_f32/argmax_f32.h"
 
+#include <cmath>
 #include <limits>
 
 #include "runtime/core/kernel_table.h"
@@ -43,7 +44,10 @@ std::vector<Expected> reference(const CaseData& data) {
   Expected ids{.binding = 1};
   for (size_t row = 0; row < logits.size(); row += cols) {
     uint32_t best = 0;
-    for (uint32_t c = 1; c < cols; ++c) best = logits[row + c] > logits[row + best] ? c : best;
+    for (uint32_t c = 1; c < cols; ++c) {
+      const bool larger = logits[row + c] > logits[row + best] || std::isnan(logits[row + best]);
+      best = larger && !std::isnan(logits[row + c]) ? c : best;
+    }
     ids.words.push_back(best);
   }
   return {ids};

@@ -51,6 +51,21 @@ CaseData random_attention(Rng& rng, AttentionParams& p, const StepHeader& step) 
   return data;
 }
 
+void put_every_code(CaseData& data, const AttentionParams& p) {
+  std::fill(data.bindings[0].content.begin(), data.bindings[0].content.end(), std::byte{0});
+  std::vector<std::byte>& entries = data.bindings[1].content;
+  const uint32_t plain = p.dim - p.rope;
+  const size_t scales = size_t{kv_scale_word(p.dim, p.rope, p.format)} * 4;
+  for (size_t entry = 0, pair = 0; entry < entries.size(); entry += size_t{p.entry_words} * 4) {
+    for (uint32_t i = 0; i < plain; ++i, ++pair) {
+      const auto scale = static_cast<uint8_t>(pair / 256);
+      const auto code = static_cast<uint8_t>(is_f32(e4m3(static_cast<uint8_t>(pair)) * e8m0(scale)) ? pair : 0);
+      entries[entry + i] = std::byte{code};
+      entries[entry + scales + i / kEntryBlock] = std::byte{scale};
+    }
+  }
+}
+
 std::vector<std::vector<double>> attended_entries(const CaseData& data, const AttentionParams& p, uint32_t t) {
   const StepHeader step = read_step_header(data.step);
   std::vector<std::vector<uint32_t>> in;

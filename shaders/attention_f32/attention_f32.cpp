@@ -34,6 +34,17 @@ CaseData make_case(Rng& rng, Params p, const StepHeader& step) {
   return data;
 }
 
+// 147 entries of 448 codes hold all pairs of a code and a scale.
+CaseData every_code(Rng& rng) {
+  Params p = {.heads = 3, .dim = 512, .rope = 64, .window = 1, .format = kEntryFp8};
+  const StepHeader step = {.n_tokens = 147};
+  CaseData data = make_case(rng, p, step);
+  p = unpack_params<Params>(data.params);
+  spec::put_every_code(data, p);
+  data.bindings[5].content = spec::to_bytes(std::vector<float>(p.heads, -1e30f));
+  return data;
+}
+
 std::vector<KernelCase> cases() {
   const auto add = [](std::string name, Params p, StepHeader step) {
     return spec::sized_case(std::move(name), p, step, make_case,
@@ -75,6 +86,7 @@ std::vector<KernelCase> cases() {
       add("coarse_chunk_by_ids", with(coarse_odd, kAttendIds, 4, 30), {.n_tokens = 7, .position = 300}),
       // A million tokens: 8,192 entries beside the window.
       add("longest_context", with(longest, kAttendVisible, 128, 0), {.n_tokens = 1, .position = 1048575}),
+      {"every_code", every_code},
       add("no_window", with(no_window, kAttendIds, 4, 20), {.n_tokens = 6, .position = 0}),
   };
 }

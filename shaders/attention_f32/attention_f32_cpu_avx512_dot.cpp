@@ -285,7 +285,7 @@ void join_heads(const CpuArgs& args, const AttentionParams& p, uint32_t t, uint3
     largest = _mm512_max_ps(largest, _mm512_load_ps(part.largest + in_part));
   }
   __m512 weights[kMostRanges];
-  __m512 total = exp2_of(_mm512_sub_ps(sinks, largest));
+  __m512 total = kept_of(sinks, largest);
   for (size_t r = 0; r < parts.size(); ++r) {
     weights[r] = exp2_of(_mm512_sub_ps(_mm512_load_ps(parts[r].largest + in_part), largest));
     total = _mm512_fmadd_ps(weights[r], _mm512_load_ps(parts[r].total + in_part), total);

@@ -68,7 +68,7 @@ void weigh_entries(TileWork& work, TokenState& token, uint32_t begin, uint32_t e
     const __m512 before = _mm512_load_ps(token.largest + at);
     __m512 largest = before;
     for (uint32_t e = begin; e < end; ++e) largest = _mm512_max_ps(largest, _mm512_load_ps(work.scores[e] + at));
-    const __m512 keep = exp2_of(_mm512_sub_ps(before, largest));
+    const __m512 keep = kept_of(before, largest);
     __m512 total = _mm512_mul_ps(_mm512_load_ps(token.total + at), keep);
     const auto weight = [&](uint32_t e) {
       if (e < begin || e >= end) return _mm512_setzero_ps();

@@ -13,11 +13,11 @@ void join_row(const CpuArgs& args, const AttentionJoinParams& p, uint64_t row) {
   HeadState head;
   head.largest = sink;
   for (uint32_t i = 0; i < p.parts; ++i) {
-    if (stats[2 * i + 1] > 0) head.largest = std::max(head.largest, stats[2 * i]);
+    if (stats[2 * i + 1] != 0) head.largest = std::max(head.largest, stats[2 * i]);
   }
-  head.total = std::exp(sink - head.largest);
+  head.total = sink == head.largest ? 1.0f : std::exp(sink - head.largest);  // of an infinite sink too
   std::fill_n(head.sum, p.dim, 0.0f);
-  for (uint32_t i = 0; i < p.parts && stats[2 * i + 1] > 0; ++i) {
+  for (uint32_t i = 0; i < p.parts && stats[2 * i + 1] != 0; ++i) {
     const float weight = std::exp(stats[2 * i] - head.largest);
     head.total += weight * stats[2 * i + 1];
     add_scaled(head.sum, weight, parts + size_t{i} * p.dim, p.dim);

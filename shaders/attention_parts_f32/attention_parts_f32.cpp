@@ -70,7 +70,6 @@ struct PartReference {
   uint32_t dim;
 
   void add(std::span<const float> q, const std::vector<std::vector<double>>& entries, size_t begin, size_t end) {
-    const double nan = std::numeric_limits<double>::quiet_NaN();
     const double root = std::sqrt(static_cast<double>(dim));
     std::vector<double> scores;
     double magnitude = 0;  // of the products behind a score
@@ -84,7 +83,9 @@ struct PartReference {
       scores.push_back(score);
       magnitude = std::max(magnitude, products);
     }
-    const double largest = scores.empty() ? nan : *std::max_element(scores.begin(), scores.end());
+    // Entries whose score is -infinity weigh nothing, even where there are no others.
+    double largest = -1e300;
+    for (const double score : scores) largest = std::max(largest, score);
     double total = 0;
     std::vector<double> sum(dim);
     std::vector<double> scale(dim);
@@ -96,12 +97,12 @@ struct PartReference {
         scale[i] += weight * std::fabs(entries[e][i]);
       }
     }
-    if (begin == end) sum.assign(dim, nan);
+    if (begin == end) sum.assign(dim, kUntouched);
     sums.values.insert(sums.values.end(), sum.begin(), sum.end());
     sums.scales.insert(sums.scales.end(), scale.begin(), scale.end());
-    // Of an empty part the largest score may be any finite number.
-    stats.values.insert(stats.values.end(), {begin == end ? 0 : largest, total});
-    stats.scales.insert(stats.scales.end(), {begin == end ? 1e38 * 0x1p23 : magnitude, total});
+    // What the largest score is matters only where the total is a number other than 0.
+    stats.values.insert(stats.values.end(), {total > 0 ? largest : kAnything, total});
+    stats.scales.insert(stats.scales.end(), {magnitude, total});
   }
 };
 

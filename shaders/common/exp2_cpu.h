@@ -24,5 +24,12 @@ inline __m512 exp2_of(__m512 x) {
   return _mm512_scalef_ps(y, whole);
 }
 
+// 2^(before - largest): what a softmax leaves of its sums when something larger comes. 1 where nothing larger did, also
+// where both are infinite.
+inline __m512 kept_of(__m512 before, __m512 largest) {
+  const __mmask16 same = _mm512_cmp_ps_mask(before, largest, _CMP_EQ_OQ);
+  return _mm512_mask_mov_ps(exp2_of(_mm512_sub_ps(before, largest)), same, _mm512_set1_ps(1));
+}
+
 }  // namespace
 }  // namespace nibble

@@ -72,17 +72,20 @@ constexpr WordTable e2m1_values(uint32_t exponent) {
   return table;
 }
 
-// bf16 bits of the e4m3 magnitudes. Subnormals of e4m3 are normal here, which dot products need: they take bf16
-// subnormals for zero.
+constexpr uint16_t kNanBf16 = 0x7fc0;
+
+// bf16 bits of the e4m3 magnitudes, of which the last is NaN. Subnormals of e4m3 are normal here, which dot products
+// need: they take bf16 subnormals for zero.
 constexpr WordTable e4m3_values() {
   WordTable table{};
-  for (uint32_t code = 1; code < 128; ++code) {
+  for (uint32_t code = 1; code < 127; ++code) {
     // A subnormal is its mantissa times 2^-9; its leading one at bit `lead` stands for 2^(lead - 9).
     const uint32_t exponent = code >> 3;
     const uint32_t lead = exponent != 0 ? 3 : (code >= 4 ? 2 : code >= 2 ? 1 : 0);
     const uint32_t mantissa = ((code & 7) << (7 - lead)) & 0x7f;
     table.words[code] = static_cast<uint16_t>((exponent != 0 ? exponent + 120 : lead + 118) << 7 | mantissa);
   }
+  table.words[127] = kNanBf16;
   return table;
 }
 
@@ -103,7 +106,7 @@ __m512i e2m1_words(__m512i codes, __m512i table) {
   return _mm512_permutexvar_epi16(index, table);
 }
 
-// The two bytes of the bf16 of every e4m3 magnitude times 2^(scale code - 127); its zero stays zero.
+// The two bytes of the bf16 of every e4m3 magnitude times 2^(scale code - 127); zero and NaN stay what they are.
 struct E4m3Table {
   __m512i high[2];
   __m512i low[2];
@@ -117,7 +120,9 @@ inline E4m3Table e4m3_table(uint32_t scale_code) {
     __m256i low[2];
     for (uint32_t i = 0; i < 2; ++i) {
       const __m512i words = _mm512_load_si512(kE4m3Values.words + half * 64 + i * 32);
-      const __m512i scaled = _mm512_mask_add_epi16(words, _mm512_test_epi16_mask(words, words), words, shift);
+      const __mmask32 scalable =
+          _mm512_test_epi16_mask(words, words) & _mm512_cmpneq_epi16_mask(words, _mm512_set1_epi16(kNanBf16));
+      const __m512i scaled = _mm512_mask_add_epi16(words, scalable, words, shift);
       low[i] = _mm512_cvtepi16_epi8(scaled);
       high[i] = _mm512_cvtepi16_epi8(_mm512_srli_epi16(scaled, 8));
     }
@@ -184,9 +189,17 @@ bool can_fold(const WeightBlock& block) {
 // large: zeros stay zero.
 constexpr uint32_t kLift = 100;
 
+// Scales of codes that are shifted to an exponent's place. Code 0 is 2^-127, an f32 subnormal; code 255 is NaN.
+inline __m512 scale_factors(__m512i shifted) {
+  const __m512i bits = _mm512_max_epu32(shifted, _mm512_set1_epi32(0x00400000));
+  const __mmask16 nan = _mm512_cmpeq_epi32_mask(shifted, _mm512_set1_epi32(0x7f800000));
+  return _mm512_castsi512_ps(_mm512_mask_mov_epi32(bits, nan, _mm512_set1_epi32(0x7fc00000)));
+}
+
 inline float scale_factor(std::byte code) {
-  // Code 0 is 2^-127, an f32 subnormal; code 255, which no weight has, becomes infinite.
-  const uint32_t bits = code == std::byte{0} ? 0x00400000u : static_cast<uint32_t>(code) << 23;
+  // Code 0 is 2^-127, an f32 subnormal; code 255 is NaN.
+  const uint32_t shifted = code == std::byte{0} ? 0x00400000u : static_cast<uint32_t>(code) << 23;
+  const uint32_t bits = code == std::byte{255} ? 0x7fc00000u : shifted;
   float factor;
   std::memcpy(&factor, &bits, 4);
   return factor;

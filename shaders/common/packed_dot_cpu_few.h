@@ -8,13 +8,13 @@ namespace nibble {
 namespace {
 
 // The factor of each lane of a chunk of e2m1, whose columns all lie in one block of scales: lanes 4b to 4b + 3 take
-// byte b of `four`, moved to the exponent by way of the topmost byte. Code 0 is 2^-127, an f32 subnormal.
+// byte b of `four`, moved to the exponent by way of the topmost byte.
 inline __m512 e2m1_factors(uint32_t four) {
   const __m512i to_top =
       _mm512_setr_epi32(0x00ffffff, 0x00ffffff, 0x00ffffff, 0x00ffffff, 0x01ffffff, 0x01ffffff, 0x01ffffff, 0x01ffffff,
                         0x02ffffff, 0x02ffffff, 0x02ffffff, 0x02ffffff, 0x03ffffff, 0x03ffffff, 0x03ffffff, 0x03ffffff);
   const __m512i top = _mm512_shuffle_epi8(_mm512_set1_epi32(static_cast<int>(four)), to_top);
-  return _mm512_castsi512_ps(_mm512_max_epu32(_mm512_srli_epi32(top, 1), _mm512_set1_epi32(0x00400000)));
+  return scale_factors(_mm512_srli_epi32(top, 1));
 }
 
 // R rows of a block as they are decoded, chunk by chunk. The rows of e4m3 share their scales.

@@ -174,8 +174,7 @@ inline void int8_decode(const WeightBlock& block, uint32_t row, uint32_t begin, 
     for (uint32_t b = 0; b < 4; ++b) {
       const __m512i code = _mm512_and_si512(
           _mm512_srlv_epi32(scales[chunk - begin], _mm512_set1_epi32(static_cast<int>(b * 8))), _mm512_set1_epi32(255));
-      const __m512i bits = _mm512_max_epu32(_mm512_slli_epi32(code, 23), _mm512_set1_epi32(0x00400000));
-      panel.factors[chunk - begin][b][g] = _mm512_castsi512_ps(bits);
+      panel.factors[chunk - begin][b][g] = scale_factors(_mm512_slli_epi32(code, 23));
     }
   }
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 
 #include "runtime/base/error.h"
 #include "runtime/core/x_kind.h"
@@ -106,11 +107,20 @@ double DotReference::slack() const {
   return 8 * std::sqrt(variance_ + static_cast<double>(terms_) * ulp * ulp / 12);
 }
 
+std::vector<float> one_hot_rows(uint32_t rows, size_t stride, uint32_t first) {
+  std::vector<float> x(rows * stride);
+  for (uint32_t r = 0; r < rows; ++r) x[r * stride + first + r] = 1;
+  return x;
+}
+
+bool is_f32(double value) { return !(std::fabs(value) > double{std::numeric_limits<float>::max()}); }
+
 CaseBinding blank(size_t count) { return {.content = std::vector<std::byte>(count * 4)}; }
 
 double e4m3(uint8_t code) {
   const int exponent = (code >> 3) & 15;
   const int mantissa = code & 7;
+  if (exponent == 15 && mantissa == 7) return std::nan("");
   const double magnitude = exponent == 0 ? std::ldexp(mantissa, -9) : std::ldexp(8 + mantissa, exponent - 10);
   return (code & 0x80) != 0 ? -magnitude : magnitude;
 }
@@ -120,7 +130,7 @@ double e2m1(uint32_t code) {
   return kValues[code & 15];
 }
 
-double e8m0(uint8_t code) { return std::ldexp(1.0, int{code} - 127); }
+double e8m0(uint8_t code) { return code == 255 ? std::nan("") : std::ldexp(1.0, int{code} - 127); }
 
 double bf16(uint16_t code) { return double{std::bit_cast<float>(uint32_t{code} << 16)}; }
 

@@ -134,6 +134,11 @@ class DotReference {
   size_t terms_ = 0;
 };
 
+// Rows of zeros but for a 1, which lies in column `first` of the first row and one further right in each row after.
+std::vector<float> one_hot_rows(uint32_t rows, size_t stride, uint32_t first = 0);
+// Whether f32 holds it: a weight that does not is infinite on one device and may be multiplied as it stands on another.
+bool is_f32(double value);
+
 // ---- literal values of the storage formats, for references --------------------------------------------------------
 
 double e4m3(uint8_t code);

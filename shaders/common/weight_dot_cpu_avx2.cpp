@@ -61,19 +61,23 @@ struct Rows<WeightFormat::kBf16> {
   const std::byte* codes;
 };
 
+constexpr uint32_t kNanBits = 0x7fc00000;
+
+__m256 broadcast_bits(uint32_t bits) { return _mm256_castsi256_ps(_mm256_set1_epi32(static_cast<int>(bits))); }
+
 // An e4m3 code moved into the bits of an f16 is the value over 256, subnormals included, since f16 has a bias of 15
 // for e4m3's 7 and one exponent bit more. The 256 goes into the scale, which keeps scale code 0 out of f32's
-// subnormals.
+// subnormals. Neither NaN among the codes nor scales of 2^120 and more are for this: see is_usual().
 template <>
 struct Rows<WeightFormat::kFp8> {
   void start(const WeightBlock& block, uint32_t row) {
+    cols = block.cols;
     codes = block.codes + size_t{row} * block.cols;
     scales = block.scales + size_t{block.scale_row + row} / 128 * ((block.cols + 127) / 128);
   }
   void start_block(uint32_t c) {
     const auto code = static_cast<uint32_t>(scales[c / 128]);
-    // Scales of 2^120 and more, which no weight needs, become infinite.
-    factor = _mm256_castsi256_ps(_mm256_set1_epi32(static_cast<int>((code < 247 ? code + 8 : 255) << 23)));
+    factor = has_nan(c) ? broadcast_bits(kNanBits) : broadcast_bits((code + 8) << 23);
   }
   Simd::Vec load(uint32_t c) const { return decode(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(codes + c))); }
   float one(uint32_t c) {
@@ -85,9 +89,25 @@ struct Rows<WeightFormat::kFp8> {
     const __m128i half = _mm_and_si128(wide, _mm_set1_epi16(static_cast<int16_t>(0xbfff)));
     return _mm256_mul_ps(_mm256_cvtph_ps(half), factor);
   }
+  // Whether there is a NaN among the codes of the block that column c lies in: one makes the row's sums NaN, so it need
+  // not be where it belongs. Codes 0x7f and 0xff are the largest of their block as signed and as unsigned bytes.
+  bool has_nan(uint32_t c) const {
+    const uint32_t begin = c / 128 * 128;
+    const uint32_t end = begin + 128 < cols ? begin + 128 : cols;
+    __m256i most = _mm256_setzero_si256();
+    uint32_t i = begin;
+    for (; i + 32 <= end; i += 32) {
+      const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + i));
+      most = _mm256_max_epu8(most, _mm256_or_si256(bytes, _mm256_set1_epi8(static_cast<char>(0x80))));
+    }
+    bool found = _mm256_movemask_epi8(_mm256_cmpeq_epi8(most, _mm256_set1_epi8(-1))) != 0;
+    for (; i < end; ++i) found = found || (codes[i] | std::byte{0x80}) == std::byte{0xff};
+    return found;
+  }
   const std::byte* codes;
   const std::byte* scales;
   __m256 factor;
+  uint32_t cols;
 };
 
 template <>
@@ -98,9 +118,9 @@ struct Rows<WeightFormat::kFp4> {
   }
   void start_block(uint32_t c) {
     const auto code = static_cast<uint32_t>(scales[c / 32]);
-    const uint32_t bits = code == 0 ? 0x00400000u : code << 23;
+    const uint32_t bits = code == 0 ? 0x00400000u : code == 255 ? kNanBits : code << 23;
     const __m256 magnitudes = _mm256_setr_ps(0.0f, 0.5f, 1.0f, 1.5f, 2.0f, 3.0f, 4.0f, 6.0f);
-    table = _mm256_mul_ps(magnitudes, _mm256_castsi256_ps(_mm256_set1_epi32(static_cast<int>(bits))));
+    table = _mm256_mul_ps(magnitudes, broadcast_bits(bits));
   }
   Simd::Vec load(uint32_t c) const {
     int32_t nibbles;
@@ -123,10 +143,28 @@ struct Rows<WeightFormat::kFp4> {
 
 namespace nibble {
 
+namespace {
+
+// Whether Rows can take the block's scales: with the 256 of decoded e4m3 the largest become infinite.
+template <WeightFormat kFormat>
+bool is_usual(const WeightBlock& block) {
+  if constexpr (kFormat != WeightFormat::kFp8) return true;
+  const size_t blocks = (block.cols + 127) / 128;
+  const size_t first = block.scale_row / 128;
+  const size_t last = (size_t{block.scale_row} + block.rows - 1) / 128;
+  const auto* scales = reinterpret_cast<const uint8_t*>(block.scales);
+  uint8_t most = 0;
+  for (size_t i = first * blocks; i < (last + 1) * blocks; ++i) most = scales[i] > most ? scales[i] : most;
+  return most < 247;
+}
+
+}  // namespace
+
 #define NIBBLE_WEIGHT_DOT(format)                                                                               \
   template <>                                                                                                   \
   void weight_dot<format, CpuIsa::kAvx2>(const WeightBlock& b, const float* const* x, uint32_t t, float* out) { \
-    dot_rows<format>(b, x, t, out);                                                                             \
+    if (is_usual<format>(b)) return dot_rows<format>(b, x, t, out);                                             \
+    weight_dot<format, CpuIsa::kBaseline>(b, x, t, out);                                                        \
   }
 NIBBLE_WEIGHT_DOT(WeightFormat::kFp4)
 NIBBLE_WEIGHT_DOT(WeightFormat::kFp8)

@@ -51,6 +51,15 @@ std::vector<KernelCase> embed_cases() {
            [](Rng& rng) {
              return make_case<kBf16>({.cols = 134, .copies = 1, .tokens_at = 11, .vocab_end = 67}, 17, 67, rng);
            }},
+          {"every_code",
+           [](Rng& rng) {
+             const EmbedParams p{.cols = 512, .copies = 1, .tokens_at = 8, .vocab_end = 128};
+             CaseData data = make_case<kBf16>(p, 128, 128, rng);
+             for (uint32_t t = 0; t < 128; ++t) data.step[p.tokens_at + t] = t;
+             std::vector<std::byte>& table = data.bindings[0].content;
+             for (uint32_t code = 0; kBf16 && code < 0x10000; ++code) std::memcpy(&table[code * 2], &code, 2);
+             return data;
+           }},
           {"piece_of_the_vocabulary", [](Rng& rng) {
              const EmbedParams p{.cols = 26, .copies = 3, .tokens_at = 8, .vocab_begin = 5, .vocab_end = 14};
              return make_case<kBf16>(p, 17, 19, rng);
@@ -67,7 +76,7 @@ std::vector<Expected> embed_reference(const CaseData& data) {
     const bool inside = token >= p.vocab_begin && token < p.vocab_end;
     for (uint32_t i = 0; i < p.copies * p.cols; ++i) {
       const size_t at = size_t{token - p.vocab_begin} * p.cols + i % p.cols;
-      double value = std::numeric_limits<double>::quiet_NaN();
+      double value = kUntouched;
       if (inside && kBf16) {
         uint16_t code;
         std::memcpy(&code, table.data() + at * 2, 2);

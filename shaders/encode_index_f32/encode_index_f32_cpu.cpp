@@ -43,13 +43,10 @@ template <EncodeE2m1 kEncode>
 void encode_fp4(uint32_t* key, const float* values, uint32_t dim, uint32_t key_words) {
   std::fill_n(key, key_words, 0u);
   for (uint32_t begin = 0; begin < dim; begin += kKeyBlock) {
-    float amax = 0;
-    for (uint32_t i = begin; i < begin + kKeyBlock; ++i) amax = std::max(amax, std::fabs(values[i]));
     const uint32_t block = begin / kKeyBlock;
-    const uint8_t scale = fp4_block_scale(amax);
-    const float inverse = e8m0_to_f32(static_cast<uint8_t>(254 - scale));
+    const uint8_t scale = fp4_block_scale(block_amax(values + begin, kKeyBlock));
     key[dim / 8 + block / 4] |= uint32_t{scale} << (8 * (block % 4));
-    kEncode(key + begin / 8, values + begin, inverse);
+    if (scale != 255) kEncode(key + begin / 8, values + begin, block_scale_reciprocal(scale));
   }
 }
 

@@ -74,6 +74,7 @@ std::vector<KernelCase> cases() {
 
 uint32_t bf16_nearest_even(float value) {
   if (value == 0) return std::signbit(value) ? 0x8000 : 0;
+  if (!std::isfinite(value)) return std::bit_cast<uint32_t>(value) >> 16;
   int exponent = 0;
   const double mantissa = std::frexp(double{value}, &exponent);
   const auto rounded = static_cast<float>(std::ldexp(std::nearbyint(std::ldexp(mantissa, 8)), exponent - 8));
@@ -87,10 +88,15 @@ std::vector<uint32_t> encode(std::span<const float> x, const Params& p) {
   for (uint32_t begin = 0; begin < plain; begin += 64) {
     float amax = 1e-4f;
     const uint32_t end = std::min(begin + 64, plain);
+    const bool is_odd = std::any_of(&x[begin], &x[end - 1] + 1, [](float value) { return !std::isfinite(value); });
     for (uint32_t i = begin; i < end; ++i) amax = std::max(amax, std::fabs(x[i]));
-    const uint32_t code = spec::scale_code(double{amax * (1.0f / 448.0f)});
+    const uint32_t code = is_odd ? 255 : spec::scale_code(double{amax * (1.0f / 448.0f)});
     entry[(scale_byte + begin / 64) / 4] |= code << (8 * ((scale_byte + begin / 64) % 4));
     for (uint32_t i = begin; i < end; ++i) {
+      if (is_odd) {
+        entry[i / 4] |= 0x7fu << (8 * (i % 4));
+        continue;
+      }
       const double scaled = std::ldexp(double{x[i]}, 127 - static_cast<int>(code));
       const auto value_of = [](uint32_t c) { return spec::e4m3(static_cast<uint8_t>(c)); };
       entry[i / 4] |= spec::nearest_code(scaled, 0x7f, value_of) << (8 * (i % 4));
@@ -144,13 +150,13 @@ const KernelSpec& kernels::encode_kv_f32() {
                     .text = "encode_kv_f32/encode_kv_f32.kernel",
                     .workgroup = 64,
                     .constants = {},
-                    .shared = {{"word_max", ElementType::kF32, "128"}, {"codes", ElementType::kU32, "8"}},
+                    .shared = {{"word_max", ElementType::kU32, "128"}, {"codes", ElementType::kU32, "8"}},
                     .requires_ = {}},
                    {.name = "wide",
                     .text = "encode_kv_f32/encode_kv_f32.kernel",
                     .workgroup = 8,
                     .constants = {},
-                    .shared = {{"word_max", ElementType::kF32, "128"}, {"codes", ElementType::kU32, "8"}},
+                    .shared = {{"word_max", ElementType::kU32, "128"}, {"codes", ElementType::kU32, "8"}},
                     .requires_ = {},
                     .for_wide_cpu = true}},
       .grid = grid,

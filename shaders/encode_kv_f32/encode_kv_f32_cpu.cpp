@@ -17,10 +17,8 @@ uint64_t items(const CpuArgs& args) {
 void encode_plain(uint8_t* codes, uint8_t* scales, const float* x, uint32_t count) {
   for (uint32_t begin = 0; begin < count; begin += kEntryBlock) {
     const uint32_t end = std::min(begin + kEntryBlock, count);
-    float amax = 0;
-    for (uint32_t i = begin; i < end; ++i) amax = std::max(amax, std::fabs(x[i]));
-    const uint8_t scale = fp8_block_scale(amax);
-    const float inverse = e8m0_to_f32(static_cast<uint8_t>(254 - scale));
+    const uint8_t scale = fp8_block_scale(block_amax(x + begin, end - begin));
+    const float inverse = block_scale_reciprocal(scale);
     for (uint32_t i = begin; i < end; ++i) codes[i] = f32_to_e4m3(x[i] * inverse);
     scales[begin / kEntryBlock] = scale;
   }

@@ -20,12 +20,15 @@ double score(float logit) {
   return std::sqrt(std::max(x, 0.0) + std::log1p(std::exp(-std::fabs(x))));
 }
 
-// Experts from the best to the worst, equal ones by index.
+bool is_better(double a, double b) { return std::isnan(a) ? !std::isnan(b) : a > b; }
+
+// Experts from the best to the worst, equal ones by index; NaN is better than all.
 std::vector<uint32_t> ranking(const float* logits, const std::vector<float>& bias) {
   std::vector<uint32_t> order(bias.size());
   std::iota(order.begin(), order.end(), 0u);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](uint32_t a, uint32_t b) { return score(logits[a]) + bias[a] > score(logits[b]) + bias[b]; });
+  std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
+    return is_better(score(logits[a]) + bias[a], score(logits[b]) + bias[b]);
+  });
   return order;
 }
 
@@ -121,11 +124,13 @@ std::vector<Expected> reference(const CaseData& data) {
       chosen.assign(entry, entry + p.k);
     }
     chosen.resize(p.k);
+    // A bias takes no part in the weights unless it is NaN.
+    const auto weight = [&](uint32_t e) { return p.hash == 0 && std::isnan(bias[e]) ? bias[e] : score(row[e]); };
     double sum = 0;
-    for (const uint32_t e : chosen) sum += score(row[e]);
+    for (const uint32_t e : chosen) sum += weight(e);
     for (const uint32_t e : chosen) {
       ids.words.push_back(e);
-      weights.values.push_back(score(row[e]) / sum * p.scale);
+      weights.values.push_back(weight(e) / sum * p.scale);
     }
   }
   return {ids, weights};
@@ -156,7 +161,7 @@ const KernelSpec& kernels::gate_topk_f32() {
                     .text = "gate_topk_f32/gate_topk_f32.kernel",
                     .workgroup = 64,
                     .constants = {{"SERIAL", 0}},
-                    .shared = {{.name = "values", .type = ElementType::kF32, .count = "WG"},
+                    .shared = {{.name = "keys", .type = ElementType::kU32, .count = "WG"},
                                {.name = "indices", .type = ElementType::kU32, .count = "WG"}}},
                    {.name = "wide",
                     .text = "gate_topk_f32/gate_topk_f32.kernel",

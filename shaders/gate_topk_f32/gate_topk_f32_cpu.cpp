@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "runtime/cpu/cpu_kernel.h"
 #include "shaders/gate_topk_f32/gate_topk_f32.h"
+#include "shaders/topk_f32/topk_f32_cpu.h"
 
 namespace nibble {
 namespace {
@@ -12,13 +12,14 @@ uint64_t items(const CpuArgs& args) { return args.step.n_tokens; }
 
 float score(float logit) { return std::sqrt(std::max(logit, 0.0f) + std::log1p(std::exp(-std::fabs(logit)))); }
 
-// The best expert that is not among the `taken` first ids; of equals the lower one.
+// The best expert that is not among the `taken` first ids; of equals the lower one. NaN is the best: it shall show.
 uint32_t pick_best(const float* biased, uint32_t experts, const uint32_t* ids, uint32_t taken) {
-  float best = -std::numeric_limits<float>::infinity();
-  uint32_t index = experts - 1;  // NaN scores leave no candidate: still name an expert that exists
+  uint32_t best = 0;  // keys are above
+  uint32_t index = experts - 1;
   for (uint32_t e = 0; e < experts; ++e) {
-    if (!(biased[e] > best) || std::find(ids, ids + taken, e) != ids + taken) continue;
-    best = biased[e];
+    const uint32_t key = ordered_key(biased[e]);
+    if (key <= best || std::find(ids, ids + taken, e) != ids + taken) continue;
+    best = key;
     index = e;
   }
   return index;
@@ -41,6 +42,7 @@ void run(const CpuArgs& args, uint64_t begin, uint64_t end) {
       ids[i] = p.hash != 0 ? std::min(table[size_t{args.step_words[p.tokens_at + t]} * p.k + i], p.experts - 1)
                            : pick_best(biased.data(), p.experts, ids, i);
       weights[i] = score(logits[ids[i]]);
+      if (p.hash == 0 && std::isnan(biased[ids[i]])) weights[i] = biased[ids[i]];  // of the bias
       sum += weights[i];
     }
     for (uint32_t i = 0; i < p.k; ++i) weights[i] = weights[i] / sum * p.scale;

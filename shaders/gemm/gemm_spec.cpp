@@ -7,6 +7,7 @@
 #include "runtime/core/x_kind.h"
 #include "shaders/common/spec_util.h"
 #include "shaders/gemm/gemm.h"
+#include "shaders/gemm/gemm_code_cases.h"
 
 namespace nibble {
 namespace {
@@ -263,6 +264,7 @@ std::vector<KernelCase> gemm_cases() {
     spec::add_tokens(sizes, shape.step);
     cases.push_back(spec::sized_case(std::string(shape.name), shape, make, sizes));
   }
+  for (KernelCase& code_case : gemm_code_cases<kBits>()) cases.push_back(std::move(code_case));
   return cases;
 }
 
@@ -289,7 +291,7 @@ std::vector<Expected> gemm_reference(const CaseData& data) {
   };
   const uint32_t rows = data.step[p.count_at] * p.rows_per_token;
   Expected y{.binding = y_at};
-  y.values.assign(before.size(), std::numeric_limits<double>::quiet_NaN());
+  y.values.assign(before.size(), kUntouched);
   y.scales.assign(before.size(), 0.0);
   y.slack.assign(before.size(), 0.0);
   for (uint32_t t = 0; t < rows; ++t) {

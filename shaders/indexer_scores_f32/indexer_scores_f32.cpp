@@ -45,6 +45,48 @@ CaseData make_case(Rng& rng, Params p, const StepHeader& step) {
   return data;
 }
 
+// The e2m1 code of one dim of a row and the scale of its block; the other dims are 0. A value that f32 does not hold
+// becomes 0 too.
+void put_value(std::span<uint32_t> row, uint32_t dim, uint32_t at, uint32_t code, uint8_t scale) {
+  std::fill(row.begin(), row.end(), 0u);
+  for (uint32_t b = 0; b < dim / kKeyBlock; ++b)
+    row[dim / 8 + b / 4] |= (b == at / kKeyBlock ? scale : 127u) << (8 * (b % 4));
+  if (spec::is_f32(spec::e2m1(code) * spec::e8m0(scale))) row[at / 8] = code << (4 * (at % 8));
+}
+
+// Every code with every scale, in the keys or in the queries, against a 1. There are two heads, of which the second is
+// the first's negative, as is its weight: the score is what the two differ by, the value.
+CaseData every_code(Rng& rng, bool in_keys) {
+  constexpr uint32_t kValues = 16 * 256;
+  constexpr uint32_t kDim = 128;
+  const Params p = {.heads = 2,
+                    .dim = kDim,
+                    .format = kKeyFp4,
+                    .ratio = in_keys ? 4u : 2 * kValues,
+                    .stride = in_keys ? kValues : 1,
+                    .g_scale = 1,
+                    .max_tokens = kValues};
+  const StepHeader step = {.n_tokens = in_keys ? 1 : kValues, .position = in_keys ? 4 * kValues - 1 : 2 * kValues};
+  CaseData data = make_case(rng, p, step);
+  const size_t words = indexer_key_words(kDim, kKeyFp4);
+  const uint32_t at = rng.below(kDim);
+  for (const size_t binding : {0, 1}) {
+    auto rows = spec::from_bytes<uint32_t>(data.bindings[binding].content);
+    const bool varies = (binding == 1) == in_keys;
+    for (uint32_t r = 0; r < rows.size() / words; ++r) {
+      const uint32_t value = binding == 0 ? r / 2 : r;
+      const uint32_t code = (varies ? value % 16 : 2) ^ (binding == 0 && r % 2 == 1 ? 8u : 0u);
+      put_value(std::span(rows).subspan(r * words, words), kDim, at, code,
+                static_cast<uint8_t>(varies ? value / 16 : 127));
+    }
+    data.bindings[binding].content = spec::to_bytes(rows);
+  }
+  auto weights = spec::from_bytes<float>(data.bindings[2].content);
+  for (size_t i = 0; i < weights.size(); ++i) weights[i] = i % 2 == 0 ? 1.0f : -1.0f;
+  data.bindings[2].content = spec::to_bytes(weights);
+  return data;
+}
+
 std::vector<KernelCase> cases() {
   const auto add = [](std::string name, Params p, StepHeader step) {
     return spec::sized_case(std::move(name), p, step, make_case,
@@ -83,6 +125,8 @@ std::vector<KernelCase> cases() {
       // More heads than a GPU's workgroup decodes at a time.
       add("many_heads", {.heads = 131, .dim = 96, .format = kKeyFp4, .ratio = 4, .stride = 303, .g_scale = 0.1f},
           {.n_tokens = 2, .position = 1207}),
+      {"every_code_in_keys", [](Rng& rng) { return every_code(rng, true); }},
+      {"every_code_in_queries", [](Rng& rng) { return every_code(rng, false); }},
       add("nothing_visible", {.heads = 4, .dim = 64, .format = kKeyFp4, .ratio = 4, .stride = 3, .g_scale = 1},
           {.n_tokens = 2}),
   };
@@ -98,7 +142,7 @@ std::vector<Expected> reference(const CaseData& data) {
     return spec::key_values(std::span(words).subspan(row * p.key_words, p.key_words), p.dim, p.format);
   };
   Expected scores{.binding = 3};
-  scores.values.assign(size_t{end_token(p, step) - p.first_token} * p.stride, std::nan(""));
+  scores.values.assign(size_t{end_token(p, step) - p.first_token} * p.stride, kUntouched);
   scores.scales.assign(scores.values.size(), 1);
   for (uint32_t t = p.first_token; t < end_token(p, step); ++t) {
     for (uint32_t j = 0; j < visible_entries(p, step, t); ++j) {

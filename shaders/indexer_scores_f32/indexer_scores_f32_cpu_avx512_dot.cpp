@@ -160,7 +160,7 @@ void score_keys(const QueryVector* q, const KeyTile& tile, uint32_t first, bool 
     __m512 sum = add ? _mm512_load_ps(sums[first + k]) : _mm512_setzero_ps();
 #pragma GCC unroll 8
     for (uint32_t v = 0; v < V; ++v) {
-      const __m512 positive = _mm512_max_ps(dots[k][v], _mm512_setzero_ps());
+      const __m512 positive = _mm512_max_ps(_mm512_setzero_ps(), dots[k][v]);  // NaN stays: it is the second
       sum = _mm512_fmadd_ps(positive, _mm512_load_ps(q[v].weights), sum);
     }
     _mm512_store_ps(sums[first + k], sum);

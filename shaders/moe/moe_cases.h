@@ -35,6 +35,41 @@ void add_matrices(CaseData& data, MoeMatrixShape<kFp4> shape, uint32_t experts, 
   data.bindings.push_back({.content = spec::to_bytes(scales), .item_bytes = shape.scale_bytes()});
 }
 
+// The matrices of one expert in which every code meets every scale, row by row the scales and along a row or two the
+// codes. Tokens of one_hot_rows() see one weight each, so that every product stands alone in an output.
+template <bool kFp4>
+struct EveryCode {
+  static constexpr uint32_t kRowsOfScale = kFp4 ? 1 : 128;
+  static constexpr uint32_t kCols = 32;
+  static constexpr uint32_t kTokens = kFp4 ? 16 : 2;
+  uint32_t scale_step = 1;  // greater: not all scales, but 0 and 1 of every so many
+  uint32_t rows() const { return 256 / scale_step * (scale_step == 1 ? 1 : 2) * kRowsOfScale; }
+  uint32_t scale_of(uint32_t row) const {
+    const uint32_t i = row / kRowsOfScale;
+    return scale_step == 1 ? i : (i / 2 + 1) * scale_step - 1 - i % 2 * (scale_step - 1);
+  }
+  static uint32_t code_of(uint32_t row, uint32_t col) { return kFp4 ? col % 16 : 2 * (row % 128) + col % 2; }
+};
+
+// As that, or all of them 1, for the matrix whose codes are binding `at` and whose scales are binding `at` + 1.
+template <bool kFp4>
+void put_codes(CaseData& data, size_t at, const EveryCode<kFp4>& every, bool ones) {
+  std::vector<std::byte>& codes = data.bindings[at].content;
+  std::vector<std::byte>& scales = data.bindings[at + 1].content;
+  for (uint32_t row = 0; row < every.rows(); ++row) {
+    const auto scale = static_cast<uint8_t>(ones ? 127 : every.scale_of(row));
+    scales[row / every.kRowsOfScale] = std::byte{scale};
+    for (uint32_t col = 0; col < every.kCols; ++col) {
+      auto code = static_cast<uint8_t>(ones ? (kFp4 ? 2 : 0x38) : every.code_of(row, col));
+      if (!spec::is_f32((kFp4 ? spec::e2m1(code) : spec::e4m3(code)) * spec::e8m0(scale))) code = 0;
+      const size_t i = size_t{row} * every.kCols + col;
+      if (!kFp4) codes[i] = std::byte{code};
+      if (kFp4 && col % 2 == 0) codes[i / 2] = std::byte{code};
+      if (kFp4 && col % 2 == 1) codes[i / 2] |= static_cast<std::byte>(code << 4);
+    }
+  }
+}
+
 // The sizes of a case of this family; Shape has the params and n_tokens.
 template <typename Shape>
 std::vector<spec::SizeOf<Shape>> moe_sizes() {

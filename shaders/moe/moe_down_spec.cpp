@@ -82,6 +82,18 @@ std::vector<KernelCase> down_cases() {
   for (const Shape& shape : shapes) {
     cases.push_back(spec::sized_case(std::string(shape.name), shape, make_down_case<kFp4>, moe_sizes<Shape>()));
   }
+  const EveryCode<kFp4> every;
+  for (const uint32_t kind : {kFp8, kCoarse}) {
+    if (!kFp4 && kind == kCoarse) continue;
+    const Shape shape = {
+        "", {.rows = every.rows(), .cols = every.kCols, .k = 1, .expert_end = 1, .x_kind = kind}, every.kTokens, 1};
+    cases.push_back({kind == kFp8 ? "every_code" : "every_code_coarse", [shape, every](Rng& rng) {
+                       CaseData data = make_down_case<kFp4>(shape, rng);
+                       data.bindings[0].content = spec::to_bytes(spec::one_hot_rows(every.kTokens, every.kCols));
+                       put_codes<kFp4>(data, 2, every, false);
+                       return data;
+                     }});
+  }
   return cases;
 }
 

@@ -9,8 +9,9 @@ namespace nibble {
 namespace {
 
 // e^x to one ulp: 2^n·e^r with |r| <= ln(2)/2 and a Taylor polynomial of degree 7, whose error there is 6e-9. Overflows
-// to infinity and underflows gradually, as scalef does.
+// to infinity and underflows gradually, as scalef does; bounded first, as n·ln(2) of a huge x is infinite.
 __m512 exp(__m512 x) {
+  x = _mm512_min_ps(_mm512_set1_ps(200), _mm512_max_ps(_mm512_set1_ps(-200), x));  // NaN stays: it is the second
   const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT);
   __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0x1.62e4p-1f), x);  // ln(2) in two parts; the first has 15 bits
   r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0x1.7f7d1cp-20f), r);

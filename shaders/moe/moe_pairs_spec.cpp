@@ -80,6 +80,18 @@ std::vector<KernelCase> pairs_cases() {
   for (const Shape& shape : shapes) {
     cases.push_back(spec::sized_case(std::string(shape.name), shape, make_pairs_case<kFp4>, moe_sizes<Shape>()));
   }
+  const EveryCode<kFp4> every;
+  for (const uint32_t kind : {kFp8, kCoarse}) {
+    if (!kFp4 && kind == kCoarse) continue;
+    const Shape shape = {
+        "", {.rows = every.rows(), .cols = every.kCols, .k = 1, .expert_end = 1, .x_kind = kind}, every.kTokens, 1};
+    cases.push_back({kind == kFp8 ? "every_code" : "every_code_coarse", [shape, every](Rng& rng) {
+                       CaseData data = make_pairs_case<kFp4>(shape, rng);
+                       data.bindings[0].content = spec::to_bytes(spec::one_hot_rows(every.kTokens, every.kCols));
+                       put_codes<kFp4>(data, 1, every, false);
+                       return data;
+                     }});
+  }
   return cases;
 }
 
@@ -90,7 +102,7 @@ std::vector<Expected> pairs_reference(const CaseData& data) {
   const auto h = spec::from_bytes<float>(data.bindings[0].content);
   const auto groups = spec::from_bytes<uint32_t>(data.bindings[3].content);
   Expected out{.binding = 4};
-  out.values.assign(size_t{data.step[kStepTokens]} * p.k * p.rows, std::numeric_limits<double>::quiet_NaN());
+  out.values.assign(size_t{data.step[kStepTokens]} * p.k * p.rows, kUntouched);
   out.scales.assign(out.values.size(), 0.0);
   out.slack.assign(out.values.size(), 0.0);
   for (uint32_t tile = 0; tile < groups[0]; ++tile) {

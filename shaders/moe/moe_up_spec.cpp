@@ -95,6 +95,20 @@ std::vector<KernelCase> up_cases() {
   for (const Shape& shape : shapes) {
     cases.push_back(spec::sized_case(std::string(shape.name), shape, make_up_case<kFp4>, moe_sizes<Shape>()));
   }
+  // The other matrix is 1 wherever it is looked at. What decodes e4m3 meets all scales in the other kernels.
+  const EveryCode<kFp4> every{.scale_step = kFp4 ? 1u : 16u};
+  for (const size_t matrix : {3, 5}) {
+    const MoeUpParams p = {
+        .rows = every.rows(), .cols = every.kCols, .k = 1, .expert_end = 1, .limit = 3e38f, .x_kind = kFp8};
+    cases.push_back({matrix == 3 ? "every_code_of_w1" : "every_code_of_w3", [p, matrix, every](Rng& rng) {
+                       CaseData data = make_up_case<kFp4>({"", p, every.kTokens, 1}, rng);
+                       data.bindings[0].content = spec::to_bytes(spec::one_hot_rows(every.kTokens, every.kCols));
+                       data.bindings[2].content = spec::to_bytes(std::vector<float>(every.kTokens, 1.0f));
+                       put_codes<kFp4>(data, 3, every, matrix != 3);
+                       put_codes<kFp4>(data, 5, every, matrix != 5);
+                       return data;
+                     }});
+  }
   return cases;
 }
 
@@ -113,7 +127,7 @@ std::vector<Expected> up_reference(const CaseData& data) {
   };
   Expected h{.binding = 7};
   const size_t pairs = size_t{read_step_header(data.step).n_tokens} * p.k;
-  h.values.assign(pairs * p.rows, std::numeric_limits<double>::quiet_NaN());
+  h.values.assign(pairs * p.rows, kUntouched);
   h.scales.assign(pairs * p.rows, 0.0);
   h.slack.assign(pairs * p.rows, 0.0);
   for (size_t pair = 0; pair < pairs; ++pair) {

@@ -88,12 +88,19 @@ std::vector<Expected> reference(const CaseData& data) {
     for (uint32_t begin = 0; begin < p.cols; begin += p.block) {
       const uint32_t end = std::min(p.cols, begin + p.block);
       float amax = 1e-4f;
-      for (uint32_t c = begin; c < end; ++c) amax = std::max(amax, std::fabs(x[row + c]));
+      bool is_odd = false;
+      for (uint32_t c = begin; c < end; ++c) {
+        amax = std::max(amax, std::fabs(x[row + c]));
+        is_odd = is_odd || !std::isfinite(x[row + c]);
+      }
       const float product = amax * (1.0f / 448.0f);
       int exponent = 0;
       const double mantissa = std::frexp(double{product}, &exponent);  // product = mantissa·2^exponent, in [0.5, 1)
       const double scale = std::ldexp(1.0, mantissa == 0.5 ? exponent - 1 : exponent);
-      for (uint32_t c = begin; c < end; ++c) y.values[row + c] = nearest_e4m3(x[row + c] / scale) * scale;
+      for (uint32_t c = begin; c < end; ++c) {
+        // The scale of a block with NaN or an infinity is NaN.
+        y.values[row + c] = is_odd ? std::nan("") : nearest_e4m3(x[row + c] / scale) * scale;
+      }
     }
   }
   return {y};
@@ -119,7 +126,7 @@ const KernelSpec& kernels::quant_fp8_f32() {
                     .text = "quant_fp8_f32/quant_fp8_f32.kernel",
                     .workgroup = 64,
                     .constants = {{"SERIAL", 0}},
-                    .shared = {{.name = "largest", .type = ElementType::kF32, .count = "WG"}}},
+                    .shared = {{.name = "largest", .type = ElementType::kU32, .count = "WG"}}},
                    {.name = "wide",
                     .text = "quant_fp8_f32/quant_fp8_f32.kernel",
                     .workgroup = 8,

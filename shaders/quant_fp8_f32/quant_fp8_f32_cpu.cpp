@@ -25,11 +25,9 @@ float round_e4m3(float value) {
 }
 
 void quantise_block(const float* x, uint32_t count, float* y) {
-  float amax = 0.0f;
-  for (uint32_t i = 0; i < count; ++i) amax = std::max(amax, std::fabs(x[i]));
-  const uint32_t code = fp8_block_scale(amax);
-  const float scale = std::bit_cast<float>(code << 23);
-  const float inverse = std::bit_cast<float>((254u - code) << 23);
+  const uint8_t code = fp8_block_scale(block_amax(x, count));
+  const float scale = e8m0_to_f32(code);
+  const float inverse = block_scale_reciprocal(code);
   for (uint32_t i = 0; i < count; ++i) y[i] = round_e4m3(std::clamp(x[i] * inverse, -448.0f, 448.0f)) * scale;
 }
 

@@ -3,7 +3,7 @@
 
 #include <immintrin.h>
 
-#include <cstring>
+#include <bit>
 
 #include "runtime/base/format.h"
 #include "shaders/quant_fp8_f32/quant_fp8_f32_cpu.h"
@@ -14,8 +14,6 @@ namespace {
 __mmask16 lanes_below(uint32_t left) {
   return left >= 16 ? __mmask16{0xffff} : static_cast<__mmask16>((1u << left) - 1);
 }
-
-__m512 power_of_two(uint32_t code) { return _mm512_castsi512_ps(_mm512_set1_epi32(static_cast<int>(code << 23))); }
 
 // |values| <= 448 rounded to e4m3's grid, as round_e4m3 does it.
 __m512 round_to_e4m3(__m512 values) {
@@ -30,14 +28,14 @@ __m512 round_to_e4m3(__m512 values) {
 }  // namespace
 
 void quantise_fp8_block_avx512(const float* x, uint32_t count, float* y) {
-  __m512 largest = _mm512_setzero_ps();
+  __m512i largest = _mm512_setzero_si512();  // magnitudes as integers, of which NaN is the largest
   for (uint32_t i = 0; i < count; i += 16) {
-    // max returns its second operand where one is NaN.
-    largest = _mm512_max_ps(_mm512_abs_ps(_mm512_maskz_loadu_ps(lanes_below(count - i), x + i)), largest);
+    const __m512i bits = _mm512_maskz_loadu_epi32(lanes_below(count - i), x + i);
+    largest = _mm512_max_epu32(_mm512_and_si512(bits, _mm512_set1_epi32(0x7fffffff)), largest);
   }
-  const uint32_t code = fp8_block_scale(_mm512_reduce_max_ps(largest));
-  const __m512 scale = power_of_two(code);
-  const __m512 inverse = power_of_two(254 - code);
+  const uint8_t code = fp8_block_scale(std::bit_cast<float>(_mm512_reduce_max_epu32(largest)));
+  const __m512 scale = _mm512_set1_ps(e8m0_to_f32(code));
+  const __m512 inverse = _mm512_set1_ps(block_scale_reciprocal(code));
   for (uint32_t i = 0; i < count; i += 16) {
     const __mmask16 lanes = lanes_below(count - i);
     const __m512 scaled = _mm512_mul_ps(_mm512_maskz_loadu_ps(lanes, x + i), inverse);

@@ -100,7 +100,7 @@ std::vector<Expected> reference(const CaseData& data) {
     y.scales.insert(y.scales.end(), magnitude.begin(), magnitude.end());
   }
   // There is room for more rows than this step has: they stay as they were.
-  y.values.resize(x.size(), std::nan(""));
+  y.values.resize(x.size(), kUntouched);
   y.scales.resize(x.size(), 0);
   return {y};
 }

@@ -11,11 +11,11 @@
 
 namespace nibble {
 
-// Orders like the float: -0 and +0 share a key, NaN has the lowest.
+// Orders like the float and is above 0: -0 and +0 share a key, NaN has the highest.
 inline uint32_t ordered_key(float value) {
   const auto bits = std::bit_cast<uint32_t>(value);
   const uint32_t magnitude = bits & 0x7fffffffu;
-  if (magnitude > 0x7f800000u) return 0;
+  if (magnitude > 0x7f800000u) return UINT32_MAX;
   if (magnitude == 0) return 0x80000000u;
   return (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
 }

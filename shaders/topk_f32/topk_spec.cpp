@@ -30,7 +30,7 @@ std::vector<uint32_t> spec::topk_order(const float* scores, uint32_t begin, uint
   std::vector<uint32_t> order(end - begin);
   std::iota(order.begin(), order.end(), begin);
   std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
-    if (std::isnan(scores[a]) || std::isnan(scores[b])) return !std::isnan(scores[a]);
+    if (std::isnan(scores[a]) || std::isnan(scores[b])) return std::isnan(scores[a]) && !std::isnan(scores[b]);
     return scores[a] > scores[b];
   });
   order.resize(std::min<size_t>(order.size(), n));

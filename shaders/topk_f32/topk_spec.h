@@ -19,7 +19,7 @@ uint32_t topk_end_token(const Params& p, const StepHeader& step) {
 enum class Scores { kNormal, kTies, kHostile };  // hostile: infinities, NaN, both zeros
 std::vector<float> topk_scores(Rng& rng, size_t count, Scores kind);
 
-// The indices of the n best of scores[begin, end), from the best on: NaN last, ties by index.
+// The indices of the n best of scores[begin, end), from the best on: NaN first, ties by index.
 std::vector<uint32_t> topk_order(const float* scores, uint32_t begin, uint32_t end, uint32_t n);
 
 // Of the text topk_f32.kernel, with its constants PARTS and JOINED.

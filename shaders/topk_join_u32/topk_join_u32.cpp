@@ -19,7 +19,7 @@ Grid grid(std::span<const std::byte> params, const Variant&) {
 }
 
 // Any keys and any ascending ids will do. `distinct` keys, so many that each occurs several times; the lowest is 0, as
-// that of NaN and of what fills a short stretch up.
+// that of what fills a short stretch up.
 CaseData make_case(Rng& rng, const Params& p, const StepHeader& step, uint32_t distinct) {
   const uint32_t k = p.k;
   const size_t rows = spec::topk_end_token(p, step) - p.first_token;

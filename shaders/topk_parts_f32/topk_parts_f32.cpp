@@ -63,9 +63,9 @@ std::vector<KernelCase> cases() {
   };
 }
 
-// Written as what it must do: a larger score has a larger key, both zeros one, NaN the lowest.
+// Written as what it must do: a larger score has a larger key, both zeros one, NaN the highest.
 uint32_t key_of(float score) {
-  if (std::isnan(score)) return 0;
+  if (std::isnan(score)) return UINT32_MAX;
   constexpr uint32_t kZero = 0x80000000u;
   const uint32_t magnitude = std::bit_cast<uint32_t>(std::abs(score));
   if (magnitude == 0) return kZero;

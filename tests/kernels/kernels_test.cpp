@@ -12,6 +12,7 @@
 
 #include "runtime/base/error.h"
 #include "runtime/core/kernel_table.h"
+#include "shaders/common/odd_cases.h"
 #include "tests/kernels/op_runner.h"
 #include "tests/support/test_devices.h"
 #include "tools/conformance/case_runner.h"
@@ -48,7 +49,7 @@ class KernelTest : public testing::TestWithParam<std::string> {};
 
 TEST_P(KernelTest, MatchesItsReference) {
   const KernelSpec& kernel = find_kernel(GetParam());
-  const std::vector<KernelCase> cases = kernel.cases();
+  const std::vector<KernelCase> cases = spec::all_cases(kernel);
   ASSERT_FALSE(cases.empty());
   for (const auto& [label, runner] : tested_devices()) {
     const std::vector<std::string> variants = runner->variants_of(kernel);

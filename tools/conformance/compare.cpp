@@ -1,6 +1,7 @@
 #include "tools/conformance/compare.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -29,22 +30,36 @@ bool count_element(Comparison& result, const WorstElement& found) {
   return !(share <= 1) && result.wrong++ == 0 && result.problem.empty();
 }
 
+// NaN, infinities and elements that must stay: nothing is allowed beside them. Says what is wrong, empty if nothing.
+std::string special_problem(const BindingSpec& spec, size_t i, double want, uint32_t word, uint32_t before) {
+  const float got = std::bit_cast<float>(word);
+  if (is_anything(want)) return "";
+  if (is_untouched(want)) {
+    if (word == before) return "";
+    return fmt::format("{}[{}] = {:#010x}, must stay as it was ({:#010x})", spec.name, i, word, before);
+  }
+  if (std::isnan(want)) {
+    const bool is_written = spec.access != Access::kWrite || word != before;
+    if (std::isnan(got) && is_written) return "";
+    return fmt::format("{}[{}] = {}, want NaN", spec.name, i, is_written ? fmt::format("{}", got) : "nothing");
+  }
+  return got == static_cast<float>(want) ? "" : fmt::format("{}[{}] = {}, want {}", spec.name, i, got, want);
+}
+
 void compare_values(Comparison& result, const BindingSpec& spec, const Expected& want,
                     std::span<const std::byte> before, std::span<const std::byte> found, const Tolerance& tolerance,
                     double flushed) {
   for (size_t i = 0; i < want.values.size(); ++i) {
-    if (std::isnan(want.values[i])) {
-      const auto word = element<uint32_t>(found, i);
-      const auto kept_word = element<uint32_t>(before, i);
-      const WorstElement kept{std::string(spec.name), i, double(word), double(kept_word), 0, true};
-      if (count_element(result, kept)) {
-        result.problem =
-            fmt::format("{}[{}] = {:#010x}, must stay as it was ({:#010x})", spec.name, i, word, kept_word);
-      }
+    const auto word = element<uint32_t>(found, i);
+    if (!std::isfinite(static_cast<float>(want.values[i]))) {
+      const auto word_before = element<uint32_t>(before, i);
+      const std::string problem = special_problem(spec, i, want.values[i], word, word_before);
+      const double right = problem.empty() ? double(word) : double(~word);
+      if (count_element(result, {std::string(spec.name), i, double(word), right, 0, true})) result.problem = problem;
       continue;
     }
     const double allowed = allowed_error(want, i, tolerance, flushed);
-    const double got = element<float>(found, i);
+    const double got = std::bit_cast<float>(word);
     const WorstElement compared{std::string(spec.name), i, got, want.values[i], allowed, false};
     if (count_element(result, compared)) {
       result.problem = fmt::format("{}[{}] = {}, want {} ± {} (off by {})", spec.name, i, got, want.values[i], allowed,

@@ -10,10 +10,11 @@ namespace {
 
 constexpr uint64_t kGuardBytes = 256;
 
+// Not the NaN that arithmetic gives: where an output must be NaN, one that was not written is still told apart.
 std::vector<std::byte> noisy_nans(size_t bytes, Rng& rng) {
   std::vector<std::byte> result(bytes);
   for (size_t i = 0; i + 4 <= bytes; i += 4) {
-    const uint32_t word = 0x7fc00000u | rng.below(0x10000);
+    const uint32_t word = 0x7fe00000u | rng.below(0x10000);
     std::memcpy(result.data() + i, &word, 4);
   }
   return result;

@@ -6,6 +6,7 @@
 #include "runtime/core/kernel_table.h"
 #include "runtime/core/variant.h"
 #include "runtime/cpu/cpu_features.h"
+#include "shaders/common/odd_cases.h"
 #include "tools/conformance/driver_label.h"
 #include "tools/conformance/probe.h"
 
@@ -13,6 +14,7 @@ namespace nibble::conformance {
 namespace {
 
 constexpr size_t kQuickCases = 5;
+constexpr size_t kQuickOddCases = 2;
 // Far apart, so that case i of one round does not get the inputs of case i + 1 of another.
 constexpr std::array<uint64_t, 3> kFullSeeds = {0, 1'000'003, 2'000'003};
 
@@ -73,11 +75,23 @@ bool fits(const std::string& pattern, const KernelSpec& kernel, std::string_view
   return matches(pattern, kernel.name) || matches(pattern, fmt::format("{}__{}", kernel.name, variant));
 }
 
-std::vector<size_t> chosen_cases(size_t count, bool full) {
-  const size_t most = full ? count : std::min(count, kQuickCases);
+// `most` of the indices [begin, end), evenly spread.
+void choose(std::vector<size_t>& chosen, size_t begin, size_t end, size_t most) {
+  const size_t count = std::min(most, end - begin);
+  for (size_t i = 0; i < count; ++i) chosen.push_back(begin + i * (end - begin) / count);
+}
+
+// Of `count` cases, of which all from `odd` on have odd values among their inputs.
+std::vector<size_t> chosen_cases(size_t count, size_t odd, bool full) {
   std::vector<size_t> chosen;
-  for (size_t i = 0; i < most; ++i) chosen.push_back(i * count / most);
+  choose(chosen, 0, odd, full ? count : kQuickCases);
+  choose(chosen, odd, count, full ? count : kQuickOddCases);
   return chosen;
+}
+
+// A probe's cases are what it asks, odd values included.
+std::vector<KernelCase> cases_of(const KernelSpec& kernel) {
+  return find_probe(kernel.name) != nullptr ? kernel.cases() : spec::all_cases(kernel);
 }
 
 // A simulator makes some hundred thousand multiply-adds a second: one case of a variant, made so small that loops still
@@ -93,7 +107,8 @@ std::vector<uint32_t> simulated_sizes(const KernelCase& kernel_case) {
 }
 
 void add_rows(std::vector<Row>& rows, const DeviceInfo& info, const KernelSpec& kernel, const PlanOptions& options) {
-  const std::vector<KernelCase> cases = kernel.cases();
+  const std::vector<KernelCase> cases = cases_of(kernel);
+  const size_t odd = kernel.cases().size();
   const bool simulated = is_simulator(driver_label(info));
   for (const VariantChoice& variant : variants_on(info, kernel, options.full)) {
     if (!fits(options.kernel, kernel, parse_variant(variant.name).name)) continue;
@@ -104,7 +119,7 @@ void add_rows(std::vector<Row>& rows, const DeviceInfo& info, const KernelSpec& 
       continue;
     }
     for (size_t round = 0; round < (options.full ? kFullSeeds.size() : 1); ++round) {
-      for (const size_t i : chosen_cases(cases.size(), options.full)) {
+      for (const size_t i : chosen_cases(cases.size(), odd, options.full)) {
         row.case_name = cases[i].name;
         row.case_index = static_cast<uint32_t>(i);
         row.seed = options.seed + kFullSeeds[round] + i;
@@ -157,7 +172,7 @@ std::vector<Row> plan_rows(const DeviceInfo& info, const PlanOptions& options) {
 }
 
 KernelCase case_of(const KernelSpec& kernel, const Row& row) {
-  const std::vector<KernelCase> cases = kernel.cases();
+  const std::vector<KernelCase> cases = cases_of(kernel);
   check(row.case_index < cases.size() && cases[row.case_index].name == row.case_name, "{} is not case {} of its kernel",
         row.name(), row.case_index);
   KernelCase found = cases[row.case_index];

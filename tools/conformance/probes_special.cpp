@@ -10,6 +10,8 @@
 namespace nibble::conformance {
 namespace {
 
+constexpr size_t kNanResults = 8;  // of probes/f32_nan.kernel, for each element
+
 constexpr ElementType kF32 = ElementType::kF32;
 constexpr ElementType kU32 = ElementType::kU32;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
@@ -169,29 +171,51 @@ Probe infinity() {
           .relied_on_by = {"attention_*", "gate_*", "argmax_*", "topk_*"}};
 }
 
+// Positive numbers, and NaN of either sign in every other place.
 std::vector<KernelCase> nan_cases() {
   return {{"nan", [](Rng& rng) {
              auto a = wide_floats(rng, 97, -3, 4);
-             const auto b = wide_floats(rng, 97, -3, 4);
-             for (size_t i = 0; i < a.size(); i += 2) a[i] = std::numeric_limits<float>::quiet_NaN();
-             return element_case(97, {bits_of(a), bits_of(b)}, {3 * 97}, {0});
+             auto b = wide_floats(rng, 97, -3, 4);
+             for (size_t i = 0; i < a.size(); ++i) {
+               a[i] = std::fabs(a[i]);
+               b[i] = std::fabs(b[i]);
+               if (i % 4 == 0) a[i] = std::bit_cast<float>(0x7fc00000u);
+               if (i % 4 == 2) a[i] = std::bit_cast<float>(0xffc00001u);
+             }
+             return element_case(97, {bits_of(a), bits_of(b)}, {kNanResults * 97}, {0});
            }}};
 }
 
-// Of max(NaN, b), NaN and b are both right: kernels must not depend on it.
+// What is wrong with the results of a and b, "" if nothing. Of min, max and clamp of a NaN the NaN and the number are
+// both right: kernels must not depend on it.
+std::string nan_problem(float a, float b, const float* y) {
+  const bool nan = std::isnan(a);
+  const auto is = [&](float found, float number, const auto&... others) {
+    return nan ? std::isnan(found) || ((found == others) || ...) : found == number;
+  };
+  if (nan != std::isnan(y[0])) return fmt::format("a + 1 = {}", y[0]);
+  if (nan != std::isnan(y[1])) return fmt::format("a * 0 = {}", y[1]);
+  if (!is(y[2], std::max(a, b), b)) return fmt::format("max(a, b) = {}", y[2]);
+  if (!is(y[3], std::min(a, b), b)) return fmt::format("min(a, b) = {}", y[3]);
+  if (!is(y[4], std::min(a, b), b, -b)) return fmt::format("clamp(a, -|b|, |b|) = {}", y[4]);
+  if (y[5] != (nan ? 1.0f : 0.0f)) return fmt::format("a test of a's bits for NaN gives {}", y[5]);
+  const int compared = (a < b ? 1 : 0) | (a <= b ? 2 : 0) | (a == b ? 4 : 0) | (a > b ? 8 : 0) | (a >= b ? 16 : 0);
+  if (static_cast<int>(y[6]) != compared) return fmt::format("a <, <=, ==, >, >= b are the bits of {}", y[6]);
+  if (static_cast<int>(y[7]) != (nan ? 127 : 0)) {
+    return fmt::format("min, max and relu that keep NaN, exp, sqrt, 1/sqrt(a) and b / a are NaN in the bits of {}",
+                       y[7]);
+  }
+  return "";
+}
+
 std::vector<Expected> nan_reference(const CaseData& data) {
   Expected y{.binding = 2};
   y.custom = [a = floats_in(data, 0),
               b = floats_in(data, 1)](std::span<const std::byte> bytes) -> std::optional<std::string> {
     const auto found = spec::from_bytes<float>(bytes);
     for (size_t i = 0; i < a.size(); ++i) {
-      const bool nan = std::isnan(a[i]);
-      const float sum = found.at(3 * i);
-      const float high = found.at(3 * i + 2);
-      const bool high_right = high == (nan || a[i] < b[i] ? b[i] : a[i]) || (nan && std::isnan(high));
-      if (nan == std::isnan(sum) && nan == std::isnan(found.at(3 * i + 1)) && high_right) continue;
-      return fmt::format("a = {}, b = {}: a + 1 = {}, a * 0 = {}, max(a, b) = {}", a[i], b[i], sum, found[3 * i + 1],
-                         high);
+      const std::string problem = nan_problem(a[i], b[i], &found.at(kNanResults * i));
+      if (!problem.empty()) return fmt::format(": a = {}, b = {}: {}", a[i], b[i], problem);
     }
     return std::nullopt;
   };
@@ -201,12 +225,12 @@ std::vector<Expected> nan_reference(const CaseData& data) {
 Probe not_a_number() {
   return {.spec = per_element({.name = "probe_f32_nan",
                                .text = "probes/f32_nan.kernel",
-                               .formula = "y = a + 1, a * 0, max(a, b)",
+                               .formula = "y = what sums, products, comparisons, min, max and functions make of NaN",
                                .bindings = {input("a", kF32), input("b", kF32), output("y", kF32)},
                                .cases = nan_cases,
                                .reference = nan_reference,
                                .more_params = {{"zero"}}}),
-          .fact = "NaN stays NaN through sums and products, and numbers do not become NaN",
+          .fact = "NaN stays NaN in arithmetic and functions, is never less, equal or greater, and its bits show it",
           .symptom = "a broken result looks like a number, so nothing notices it",
           .relied_on_by = {"*"}};
 }

@@ -21,6 +21,15 @@ std::string decimal(double value) {
   return text;
 }
 
+bool has_bits(double value, uint64_t wanted) {
+  uint64_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  return bits == wanted;
+}
+// The marks of elements that must stay as they were and that may hold anything: NaNs that no arithmetic gives.
+bool is_untouched(double value) { return has_bits(value, 0x7ff86b6570746b65u); }
+bool is_anything(double value) { return has_bits(value, 0x7ff8616e79746867u); }
+
 // The first wrong element of a part; empty if there is none.
 std::string wrong_element(const Part& part, const Bytes& before, const Bytes& found) {
   if (part.check == Check::kWords) {
@@ -37,8 +46,17 @@ std::string wrong_element(const Part& part, const Bytes& before, const Bytes& fo
       const uint32_t word = element<uint32_t>(found, part.offset, i);
       const uint32_t kept = element<uint32_t>(before, part.offset, i);
       const double value = element<float>(found, part.offset, i);
-      if (std::isnan(expected[i])) {
+      if (is_untouched(expected[i])) {
         if (word != kept) return at(part, i) + ": found " + hex(word) + ", must stay " + hex(kept);
+      } else if (is_anything(expected[i])) {
+        continue;
+      } else if (std::isnan(expected[i])) {
+        const bool is_written = allowed[i] == 0 || word != kept;
+        if (!std::isnan(value) || !is_written) return at(part, i) + ": found " + hex(word) + ", expected NaN";
+      } else if (!std::isfinite(static_cast<float>(expected[i]))) {
+        if (value != static_cast<float>(expected[i])) {
+          return at(part, i) + ": found " + decimal(value) + ", expected " + decimal(expected[i]);
+        }
       } else if (!(value == expected[i] || std::fabs(value - expected[i]) <= allowed[i])) {
         return at(part, i) + ": found " + decimal(value) + " (" + hex(word) + "), expected " + decimal(expected[i]) +
                " +- " + decimal(allowed[i]);
