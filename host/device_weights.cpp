@@ -1,6 +1,7 @@
 #include "host/device_weights.h"
 
 #include "host/weight_placer.h"
+#include "runtime/base/mapping_guard.h"
 
 namespace nibble {
 namespace {
@@ -105,6 +106,7 @@ DeviceWeights place_weights(Device& device, const ModelWeights& weights, std::sh
                            .norm = placer.vector(mtp.norm),
                            .hc_head = place_hyper_connection(placer, mtp.hc_head)};
   }
+  check_mappings();
   result.device_bytes = placer.device_bytes();
   return result;
 }

@@ -57,22 +57,26 @@ MappedFile MappedFile::open(const std::string& path) {
   if (::fstat(file.get(), &status) != 0) fail(ErrorCode::kIo, "{}: {}", path, std::strerror(errno));
   if (!S_ISREG(status.st_mode)) fail(ErrorCode::kInvalidFile, "{}: not a regular file", path);
   const auto size = static_cast<size_t>(status.st_size);
-  if (size == 0) return MappedFile(nullptr, 0);  // mmap refuses a length of 0
+  if (size == 0) return MappedFile(nullptr, 0, path);  // mmap refuses a length of 0
   void* const data = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file.get(), 0);
   if (data == MAP_FAILED) fail(ErrorCode::kIo, "{}: cannot map {} bytes: {}", path, size, std::strerror(errno));
-  return MappedFile(static_cast<const std::byte*>(data), size);
+  return MappedFile(static_cast<const std::byte*>(data), size, path);
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    : data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)),
+      guard_(std::move(other.guard_)) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
+  std::swap(guard_, other.guard_);
   return *this;
 }
 
 MappedFile::~MappedFile() {
+  guard_ = GuardedMapping();  // before the addresses are someone else's
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 

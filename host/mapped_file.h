@@ -1,10 +1,13 @@
 // MappedFile: a read-only memory mapping of one regular file. Movable, unmapped by the destructor; the bytes stay where
 // they are for its whole life, also across moves. Pages are shared with the page cache and read when first touched.
+// A file that shrinks or whose disk fails while it is mapped: see runtime/base/mapping_guard.h.
 #pragma once
 
 #include <cstddef>
 #include <span>
 #include <string>
+
+#include "runtime/base/mapping_guard.h"
 
 namespace nibble {
 
@@ -13,8 +16,7 @@ class MappedFile {
   // How the bytes will be used next; a hint to the kernel that never fails.
   enum class Advice { kNormal, kSequential, kRandom, kWillNeed, kDontNeed };
 
-  // Throws kNotFound, kInvalidFile (not a regular file) or kIo. A file that shrinks while it is mapped ends the process
-  // with SIGBUS when the lost bytes are read: nothing may truncate a checkpoint in use.
+  // Throws kNotFound, kInvalidFile (not a regular file) or kIo.
   static MappedFile open(const std::string& path);
 
   MappedFile(MappedFile&& other) noexcept;
@@ -27,10 +29,12 @@ class MappedFile {
   static void advise(std::span<const std::byte> range, Advice advice);
 
  private:
-  MappedFile(const std::byte* data, size_t size) : data_(data), size_(size) {}
+  MappedFile(const std::byte* data, size_t size, const std::string& path)
+      : data_(data), size_(size), guard_(data, size, path) {}
 
   const std::byte* data_ = nullptr;
   size_t size_ = 0;
+  GuardedMapping guard_;
 };
 
 }  // namespace nibble

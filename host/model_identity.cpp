@@ -89,6 +89,7 @@ std::string model_identity(const Checkpoint& checkpoint) {
     for (const uint64_t extent : tensor->shape) digest.add(extent);
     if (!of_expert(name) || expert++ % stride == 0) digest.add(sample_of(*tensor));
   }
+  check_mappings();
   return digest.text();
 }
 

@@ -172,6 +172,7 @@ NpyArray<T> read_npy(const std::string& path) {
   }
   NpyArray<T> array = {.shape = *header.shape, .values = std::vector<T>(count)};
   if (count > 0) std::memcpy(array.values.data(), data.data(), data.size());
+  check_mappings();
   return array;
 }
 

@@ -10,6 +10,7 @@
 #include "host/session_history.h"
 #include "host/session_store.h"
 #include "runtime/base/error.h"
+#include "runtime/base/mapping_guard.h"
 
 namespace nibble {
 namespace {
@@ -251,12 +252,27 @@ class DeviceSession final : public Session {
   const ModelProgram& run_step(std::span<const uint32_t> tokens, uint32_t n_logits, const LogitsSink& mtp_sink,
                                F&& run_trunk) {
     const StepPrograms& programs = prepare(tokens);
-    if (options_.mtp && position() != 0) run_mtp(*waiting_mtp_, tokens.first(1), position() - 1, mtp_sink);
-    run_trunk(*programs.trunk->program, writer_.write(programs.trunk->layout, tokens, position(), n_logits));
-    if (options_.mtp && tokens.size() > 1) run_mtp(*programs.mtp, tokens.subspan(1), position(), {});
+    const std::vector<std::byte> before = state_to_keep(tokens.size());
+    try {
+      if (options_.mtp && position() != 0) run_mtp(*waiting_mtp_, tokens.first(1), position() - 1, mtp_sink);
+      run_trunk(*programs.trunk->program, writer_.write(programs.trunk->layout, tokens, position(), n_logits));
+      if (options_.mtp && tokens.size() > 1) run_mtp(*programs.mtp, tokens.subspan(1), position(), {});
+      check_mappings();
+    } catch (const Error&) {
+      if (!before.empty()) kv_.restore(before);
+      throw;
+    }
     last_ = programs.trunk;
     history_.add_step(tokens);
     return *last_;
+  }
+
+  // A step that reads weights in place may lose them half-way, and the session can still be saved as it was before. A
+  // single token overwrites nothing that the positions before it need: only what its own repetition overwrites again.
+  std::vector<std::byte> state_to_keep(size_t tokens) {
+    const bool in_place = model_->device().info().capabilities.has(Capability::kHostMemory);
+    const bool overwrites = tokens > 1 || options_.mtp;
+    return in_place && overwrites ? kv_.state() : std::vector<std::byte>();
   }
 
   // The MTP block at `position` and those after it; `next` are the tokens that follow them.
@@ -264,6 +280,7 @@ class DeviceSession final : public Session {
     const uint32_t rows = sink ? 1 : 0;
     Device& device = model_->device();
     device.wait(device.submit(*mtp.program, writer_.write(mtp.layout, next, position, rows)));
+    check_mappings();
     deliver(mtp.logits, {.position = position, .count = rows, .of_mtp = true}, sink);
   }
 

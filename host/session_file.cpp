@@ -172,6 +172,7 @@ void SessionFile::verify(const std::function<void()>& between_pieces) {
   for (const auto& [name, section] : sections_) {
     const uint64_t checksum = checksum_of(bytes.subspan(section.offset, section.bytes), between_pieces);
     if (checksum != section.checksum) {
+      check_mappings();  // bytes that are lost are not a damaged file
       fail(ErrorCode::kInvalidFile, "{}: section '{}': its checksum is {:016x}, expected {:016x}: the file is damaged",
            path_, printable(name), checksum, section.checksum);
     }

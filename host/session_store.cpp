@@ -10,6 +10,7 @@
 #include "host/json_text.h"
 #include "host/session_file.h"
 #include "runtime/base/error.h"
+#include "runtime/base/mapping_guard.h"
 
 namespace nibble {
 namespace {
@@ -268,6 +269,7 @@ void write_session(const std::string& path, const SessionFileContent& content, K
     write_section(writer, snapshot_name(info["snapshots"].size()), std::span(snapshot->state));
     info["snapshots"].push_back(snapshot->position);
   }
+  check_writable_mappings();  // a cache that lies in files may be lost
   writer.finish(info);
 }
 
@@ -292,6 +294,7 @@ SessionHistory read_session(const std::string& path, const SessionFileContent& c
   for_each_array(kv, position, [&](const std::string& name, KvArray& array, uint64_t rows) {
     read_rows(file.section(name, rows * array.row_bytes()), array, content.options);
   });
+  check_mappings();
   if (note != nullptr && file.has("note")) {
     const auto bytes = file.section("note", file.section_bytes("note"));
     note->assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());

@@ -40,8 +40,12 @@ ScratchFile::ScratchFile(const std::string& directory, uint64_t bytes) {
   void* const data = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED, file.fd, 0);
   if (data == MAP_FAILED) fail(ErrorCode::kIo, "{}: cannot map {} bytes: {}", directory, size_, std::strerror(errno));
   data_ = static_cast<std::byte*>(data);
+  guard_ = GuardedMapping(data, size_, directory + " (an unnamed file of the KV cache)", true);
 }
 
-ScratchFile::~ScratchFile() { ::munmap(data_, size_); }
+ScratchFile::~ScratchFile() {
+  guard_ = GuardedMapping();  // before the addresses are someone else's
+  ::munmap(data_, size_);
+}
 
 }  // namespace nibble

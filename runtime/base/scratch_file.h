@@ -7,6 +7,8 @@
 #include <span>
 #include <string>
 
+#include "runtime/base/mapping_guard.h"
+
 namespace nibble {
 
 class ScratchFile {
@@ -23,6 +25,7 @@ class ScratchFile {
  private:
   std::byte* data_ = nullptr;
   size_t size_ = 0;
+  GuardedMapping guard_;
 };
 
 }  // namespace nibble

@@ -144,15 +144,16 @@ void say_what_cut(const Conversation& conversation, const ConversationFlags& fla
   }
 }
 
-// A file that is not there or a question too long for the context is no reason to lose the conversation.
+// A file that is not there, a question too long for the context or a model that was lost on its disk is no reason to
+// lose the conversation: what was said can be saved.
 bool goes_on_after(ErrorCode code, bool command) {
-  if (!command) return code == ErrorCode::kUsage;
+  if (!command) return code == ErrorCode::kUsage || code == ErrorCode::kIo;
   return code != ErrorCode::kDevice && code != ErrorCode::kInternal;
 }
 
-// False where the conversation is over.
+// False where the conversation is over. `lost` gets the reason where the model was lost with its disk.
 bool respond(Conversation& conversation, const ConversationFlags& flags, const std::string& message,
-             const InterruptGuard& interrupt) {
+             const InterruptGuard& interrupt, std::string& lost) {
   const bool command = is_command(message);
   try {
     if (command) return run_command(conversation, message);
@@ -160,7 +161,12 @@ bool respond(Conversation& conversation, const ConversationFlags& flags, const s
     say_what_cut(conversation, flags);
   } catch (const Error& error) {
     if (!goes_on_after(error.code(), command)) throw;
-    say("nibble: {}{}\n", error.what(), command ? "" : "; /rewind takes questions back, /clear starts over");
+    if (!command && error.code() == ErrorCode::kIo) {
+      lost = error.what();
+      say("nibble: {}; /save keeps the conversation as far as it was read\n", lost);
+    } else {
+      say("nibble: {}{}\n", error.what(), command ? "" : "; /rewind takes questions back, /clear starts over");
+    }
   } catch (const Interrupted&) {
     say("\n(stopped: {} was not done)\n", split_command(message).first);
   }
@@ -172,7 +178,9 @@ void run(const ConversationFlags& flags) {
   InterruptGuard interrupt;
   if (isatty(STDIN_FILENO) == 1) say("{}\n{}", conversation.device(), kHelp);
   std::string message;
-  while (read_message(interrupt, message) && respond(conversation, flags, message, interrupt)) interrupt.reset();
+  std::string lost;  // why no further question can be answered
+  while (read_message(interrupt, message) && respond(conversation, flags, message, interrupt, lost)) interrupt.reset();
+  if (!lost.empty()) throw Error(ErrorCode::kIo, lost);
 }
 
 }  // namespace

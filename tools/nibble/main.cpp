@@ -9,6 +9,7 @@
 
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
+#include "runtime/base/mapping_guard.h"
 #include "tools/nibble/command.h"
 #include "tools/nibble/terminal.h"
 
@@ -76,6 +77,7 @@ int main(int argc, char** argv) {
   using nibble::report;
   try {
     nibble::prepare_standard_streams();
+    nibble::guard_mappings();
     return nibble::run(argc, argv);
   } catch (const nibble::OutputClosed&) {
     return nibble::kExitOutputClosed;
