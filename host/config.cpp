@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "host/json_text.h"
+#include "host/model_directory.h"
 #include "runtime/base/error.h"
 
 namespace nibble {
@@ -21,6 +22,8 @@ constexpr size_t kMaxConfigBytes = size_t{1} << 20;
 // Positions up to 2^24 are exact in f32, in which rope angles are formed.
 constexpr uint32_t kMaxPositions = 1u << 24;
 constexpr uint32_t kMaxWidth = 65536;
+// The least that every device computes with: many take smaller floats for 0. Released models have 1e-20.
+constexpr double kMinEps = std::numeric_limits<float>::min();
 
 struct IntRange {
   uint32_t min;
@@ -77,7 +80,7 @@ class Fields {
   // A field whose absence means `wanted`, and for which nibble computes nothing else.
   void only(const char* name, const json& wanted) const {
     const auto found = object_.find(name);
-    if (found == object_.end() || *found == wanted) return;
+    if (found == object_.end() || found->is_null() || *found == wanted) return;
     fail(ErrorCode::kUnsupported, "{}: field '{}{}': found {}, supported {}", source_, prefix_, name,
          json_excerpt(*found), json_excerpt(wanted));
   }
@@ -121,7 +124,42 @@ class Fields {
   const std::string prefix_;
 };
 
+// Files of other tools lack what is asked for below: that they are such files says more than the first missing field.
+void reject_other_layouts(const Fields& fields, const std::string& source) {
+  constexpr std::string_view kWanted = "download the model in DeepSeek's own layout";
+  for (const char* field : {"layer_types", "mlp_layer_types", "compress_rates"}) {
+    if (fields.find(field) == nullptr) continue;
+    fail(ErrorCode::kUnsupported, "{}: field '{}' is of a checkpoint saved by the transformers library; {}", source,
+         field, kWanted);
+  }
+  const json* const quantization = fields.find("quantization_config");
+  if (quantization == nullptr || !quantization->is_object() || !quantization->contains("quant_method")) return;
+  static constexpr std::pair<std::string_view, std::string_view> kMethods[] = {
+      {"awq", "AWQ"},
+      {"gptq", "GPTQ"},
+      {"auto-round", "AutoRound"},
+      {"compressed-tensors", "compressed-tensors"},
+      {"modelopt", "ModelOpt (NVFP4)"},
+      {"modelopt_fp4", "ModelOpt (NVFP4)"},
+      {"exl3", "EXL3"},
+      {"bitsandbytes", "bitsandbytes"}};
+  for (const auto& [method, name] : kMethods) {
+    if (quantization->at("quant_method") != method) continue;
+    fail(ErrorCode::kUnsupported,
+         "{}: field 'quantization_config.quant_method': found \"{}\", weights quantised by {}; {}", source, method,
+         name, kWanted);
+  }
+}
+
+// Where the keys are of other attention than this model's they must agree with its head_dim.
+void require_head_widths(const Fields& fields, const ModelConfig& config) {
+  fields.only("v_head_dim", config.head_dim);
+  fields.only("qk_nope_head_dim", config.head_dim - config.qk_rope_head_dim);
+  fields.only("qk_head_dim", config.head_dim);
+}
+
 void require_supported_model(const Fields& fields, const std::string& source) {
+  reject_other_layouts(fields, source);
   fields.require_only("model_type", "deepseek_v4");
   fields.require_only("scoring_func", "sqrtsoftplus");
   fields.require_only("hidden_act", "silu");
@@ -130,11 +168,23 @@ void require_supported_model(const Fields& fields, const std::string& source) {
   fields.only("num_key_value_heads", 1);
   fields.only("attention_bias", false);
   fields.only("tie_word_embeddings", false);
+  fields.only("mlp_bias", false);
+  fields.only("rope_interleave", true);
+  // Of V3 and its kin: groups of experts, dense layers, keys and values of other widths.
+  fields.only("n_group", 1);
+  fields.only("topk_group", 1);
+  fields.only("first_k_dense_replace", 0);
+  fields.only("moe_layer_freq", 1);
+  fields.only("kv_lora_rank", nullptr);
+  fields.only("logit_softcapping", nullptr);
+  fields.only("final_logit_softcapping", nullptr);
+  fields.only("attn_logit_softcapping", nullptr);
   if (const json* quantization = fields.find("quantization_config")) {
     if (!quantization->is_object()) fields.reject("quantization_config", *quantization, "an object");
     const Fields inner(*quantization, source, "quantization_config.");
     inner.only("quant_method", "fp8");
     inner.only("fmt", "e4m3");
+    inner.only("activation_scheme", "dynamic");
     inner.only("scale_fmt", "ue8m0");
     inner.only("weight_block_size", json::array({128, 128}));
   }
@@ -149,6 +199,7 @@ void read_attention(const Fields& fields, ModelConfig& config) {
     fields.reject("qk_rope_head_dim", config.qk_rope_head_dim,
                   fmt::format("values with head_dim {} - qk_rope_head_dim a multiple of 16", config.head_dim));
   }
+  require_head_widths(fields, config);
   config.q_lora_rank = fields.integer("q_lora_rank", {.min = 16, .max = kMaxWidth, .multiple_of = 16});
   config.o_groups = fields.integer("o_groups", {.min = 1, .max = config.num_attention_heads});
   if (config.num_attention_heads % config.o_groups != 0) {
@@ -189,14 +240,23 @@ void read_experts(const Fields& fields, ModelConfig& config) {
   }
 }
 
+// What lies beside the trunk is read from the tensors: here only what the trunk needs can be wrong.
+void read_speculation(const Fields& fields, const json& document, ModelConfig& config) {
+  config.num_nextn_predict_layers = fields.find("num_nextn_predict_layers") == nullptr
+                                        ? 0
+                                        : fields.integer("num_nextn_predict_layers", {.min = 0, .max = 1024});
+  for (const auto& [name, value] : document.items()) {
+    if (name.starts_with("dspark_")) config.has_dspark_keys = true;
+  }
+}
+
 void read_ratios(const Fields& fields, ModelConfig& config) {
-  config.num_nextn_predict_layers = fields.integer("num_nextn_predict_layers", {.min = 0, .max = 1});
   config.compress_ratios = fields.integers("compress_ratios", {.min = 0, .max = 1u << 20});
-  // Released files carry an entry for the MTP layer, the smallest golden even one without an MTP layer.
+  // Released files carry one more for an MTP block, or one for each stage of a DSpark head.
   const size_t layers = config.num_hidden_layers;
-  if (config.compress_ratios.size() != layers && config.compress_ratios.size() != layers + 1) {
+  if (config.compress_ratios.size() < layers) {
     fields.reject("compress_ratios", fmt::format("{} entries", config.compress_ratios.size()),
-                  fmt::format("{} (num_hidden_layers) or {} entries", layers, layers + 1));
+                  fmt::format("at least one for each of num_hidden_layers {}", layers));
   }
 }
 
@@ -206,8 +266,10 @@ void read_rope(const Fields& fields, const std::string& source, ModelConfig& con
   config.rope_theta = fields.real("rope_theta", kBase);
   config.compress_rope_theta = fields.real("compress_rope_theta", kBase);
   const json* scaling = fields.find("rope_scaling");
-  bool any_compressed = config.mtp_ratio() != 0;
-  for (const uint32_t ratio : config.compress_ratios) any_compressed = any_compressed || ratio != 0;
+  const auto layers_end = config.compress_ratios.begin() + config.num_hidden_layers;
+  bool any_compressed = config.announces_mtp() && config.mtp_ratio() != 0;
+  any_compressed =
+      any_compressed || std::any_of(config.compress_ratios.begin(), layers_end, [](uint32_t r) { return r != 0; });
   if (scaling == nullptr) {
     if (any_compressed) {
       fields.reject("rope_scaling", nullptr, "an object with type \"yarn\": some compress_ratios are not 0");
@@ -219,6 +281,10 @@ void read_rope(const Fields& fields, const std::string& source, ModelConfig& con
   const Fields inner(*scaling, source, "rope_scaling.");
   inner.require_only(inner.find("type") == nullptr && inner.find("rope_type") != nullptr ? "rope_type" : "type",
                      "yarn");
+  // The published computation scales neither logits nor rotary tables; null and 1 mean that it does not.
+  inner.only("mscale", 1.0);
+  inner.only("mscale_all_dim", 1.0);
+  inner.only("attention_factor", 1.0);
   config.yarn.factor = inner.real("factor", {.min = 1.0, .max = 1e6});
   config.yarn.original_max_position_embeddings =
       inner.integer("original_max_position_embeddings", {.min = 1, .max = kMaxPositions});
@@ -253,7 +319,7 @@ void add_generation_config(const std::string& path, ModelConfig& config) {
 }  // namespace
 
 ModelConfig ModelConfig::load(const std::string& path) {
-  ModelConfig config = parse(read_text_file(path, kMaxConfigBytes), path);
+  ModelConfig config = parse(read_model_text(path, kMaxConfigBytes), path);
   add_generation_config((std::filesystem::path(path).parent_path() / "generation_config.json").string(), config);
   return config;
 }
@@ -275,7 +341,8 @@ ModelConfig ModelConfig::parse(std::string_view text, const std::string& source)
   config.hc_mult = fields.integer("hc_mult", {.min = 1, .max = 8});
   config.hc_sinkhorn_iters = fields.integer("hc_sinkhorn_iters", {.min = 1, .max = 1000});
   config.hc_eps = static_cast<float>(fields.real("hc_eps", {.min = 0.0, .max = 1.0}));
-  config.rms_norm_eps = static_cast<float>(fields.real("rms_norm_eps", {.min = 1e-20, .max = 1.0}));
+  config.rms_norm_eps = static_cast<float>(fields.real("rms_norm_eps", {.min = kMinEps, .max = 1.0}));
+  read_speculation(fields, document, config);
   read_ratios(fields, config);
   read_rope(fields, source, config);
   read_text_ends(fields, config);

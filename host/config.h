@@ -31,7 +31,8 @@ struct ModelConfig {
   uint32_t o_groups = 0;          // divides num_attention_heads
   uint32_t o_lora_rank = 0;
   uint32_t sliding_window = 0;
-  std::vector<uint32_t> compress_ratios;  // as in the file: one per layer, then perhaps one for the MTP layer
+  // As in the file: one per layer, then perhaps those of what lies beside the trunk, an MTP block or a draft head.
+  std::vector<uint32_t> compress_ratios;
 
   uint32_t index_n_heads = 0;
   uint32_t index_head_dim = 0;  // power of two from 32 (Hadamard, FP4 block), at least qk_rope_head_dim
@@ -55,9 +56,12 @@ struct ModelConfig {
   double compress_rope_theta = 0.0;  // layers with a compressor, with YaRN
   YarnConfig yarn;
 
-  uint32_t num_nextn_predict_layers = 0;  // 0 or 1 MTP blocks
-  std::optional<uint32_t> bos_token_id;   // none where the files name none
-  std::vector<uint32_t> eos_token_ids;    // each ends a text: a number or a list in the file, distinct
+  // What the file says of a part for speculation. The checkpoint's tensors decide what there is (Checkpoint::draft);
+  // the number is 1 or 3 where the part is a DSpark head, which has keys of its own.
+  uint32_t num_nextn_predict_layers = 0;
+  bool has_dspark_keys = false;
+  std::optional<uint32_t> bos_token_id;  // none where the files name none
+  std::vector<uint32_t> eos_token_ids;   // each ends a text: a number or a list in the file, distinct
 
   // 0: window only; 4: compressor with overlap, and indexer; any other: compressor, no indexer.
   uint32_t layer_ratio(uint32_t layer) const { return compress_ratios[layer]; }
@@ -65,6 +69,9 @@ struct ModelConfig {
   uint32_t mtp_ratio() const {
     return compress_ratios.size() > num_hidden_layers ? compress_ratios[num_hidden_layers] : 0;
   }
+  // How many of compress_ratios no layer of the trunk has.
+  size_t extra_ratios() const { return compress_ratios.size() - num_hidden_layers; }
+  bool announces_mtp() const { return num_nextn_predict_layers > 0 && !has_dspark_keys; }
   bool is_hash_layer(uint32_t layer) const { return layer < num_hash_layers; }
 
   // `path` is the file itself. A generation_config.json beside it adds its beginnings and ends of texts: programs that

@@ -23,9 +23,10 @@ std::string_view kind_in_layer(std::string_view name) {
   return "other";
 }
 
-Place place_of(std::string_view name) {
+Place place_of(std::string_view name, Draft draft) {
   constexpr std::string_view kLayers = "layers.";
-  if (name.starts_with("mtp.")) return {.kind = "mtp"};
+  if (name.starts_with("mtp.")) return {.kind = draft == Draft::kMtp ? "mtp" : "unused"};
+  if (!Checkpoint::is_of_trunk(name)) return {.kind = "unused"};
   if (name.starts_with("embed.")) return {.kind = "embedding"};
   if (name.starts_with("head.")) return {.kind = "head"};
   if (!name.starts_with(kLayers)) return {};
@@ -77,6 +78,7 @@ std::string_view attention_kind_name(AttentionKind kind) {
 
 Inventory take_inventory(const Checkpoint& checkpoint) {
   const ModelConfig& config = checkpoint.config();
+  const Draft draft = checkpoint.draft();
   Inventory inventory;
   for (const std::string_view kind : Inventory::kKinds) inventory.by_kind[kind] = {};
   for (uint32_t i = 0; i < config.num_hidden_layers; ++i) {
@@ -85,7 +87,7 @@ Inventory take_inventory(const Checkpoint& checkpoint) {
   for (const SafetensorsFile& shard : checkpoint.shards()) {
     for (const TensorView& tensor : shard.tensors()) {
       const std::string name = Checkpoint::canonical_name(tensor.name);
-      const Place place = place_of(name);
+      const Place place = place_of(name, draft);
       const bool fp4 = tensor.dtype == Dtype::kI8 && is_routed_expert(name);
       inventory.by_kind[place.kind].add(tensor, fp4);
       inventory.all.add(tensor, fp4);
@@ -97,7 +99,8 @@ Inventory take_inventory(const Checkpoint& checkpoint) {
     }
   }
   const uint64_t routed = inventory.by_kind["experts"].parameters;
-  inventory.parameters = inventory.all.parameters - inventory.by_kind["mtp"].parameters;
+  inventory.parameters =
+      inventory.all.parameters - inventory.by_kind["mtp"].parameters - inventory.by_kind["unused"].parameters;
   inventory.active_parameters =
       inventory.parameters - routed + routed / config.n_routed_experts * config.num_experts_per_tok;
   return inventory;

@@ -40,13 +40,15 @@ struct LayerInventory {
 };
 
 struct Inventory {
-  // In this order: experts, shared, attention, embedding, head, other, mtp.
-  static constexpr std::string_view kKinds[] = {"experts", "shared", "attention", "embedding", "head", "other", "mtp"};
+  // In this order. "unused" is what lies beside the trunk and no MTP block: draft heads, vision encoders, unknown
+  // names.
+  static constexpr std::string_view kKinds[] = {"experts", "shared", "attention", "embedding",
+                                                "head",    "other",  "mtp",       "unused"};
 
   std::vector<LayerInventory> layers;
   std::map<std::string_view, TensorTotals> by_kind;
   TensorTotals all;
-  // Of the main model, without the MTP block: all, and those that one token meets.
+  // Of the main model, without what lies beside it: all, and those that one token meets.
   uint64_t parameters = 0;
   uint64_t active_parameters = 0;
 };

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "host/json_text.h"
+#include "host/model_directory.h"
 #include "runtime/base/error.h"
 #include "runtime/base/format.h"
 
@@ -51,9 +52,13 @@ constexpr std::array<DtypeInfo, 16> kDtypes = {{
 // Reads the entries of one header. Kept apart from SafetensorsFile so that each check can name file and tensor.
 class HeaderReader {
  public:
-  HeaderReader(const std::string* path, std::span<const std::byte> data) : path_(path), data_(data) {}
+  HeaderReader(const std::string* path, std::span<const std::byte> data, CutShards cut)
+      : path_(path), data_(data), cut_(cut) {}
 
-  TensorView read(const std::string& name, const json& entry) const {
+  // Whether a tensor was found that does not lie in the file whole.
+  bool found_cut() const { return found_cut_; }
+
+  TensorView read(const std::string& name, const json& entry) {
     if (!entry.is_object()) reject(name, "found {}, expected an object", json_excerpt(entry));
     TensorView tensor;
     tensor.name = name;
@@ -65,7 +70,8 @@ class HeaderReader {
     const uint64_t begin = offsets[0];
     const uint64_t end = offsets[1];
     if (begin > end) reject(name, "data_offsets [{}, {}] end before they begin", begin, end);
-    if (end > data_.size()) {
+    const bool lost = end > data_.size();
+    if (lost && cut_ == CutShards::kReject) {
       reject(name, "data_offsets [{}, {}] end after the file's {} data bytes (is the file truncated?)", begin, end,
              data_.size());
     }
@@ -74,7 +80,8 @@ class HeaderReader {
       reject(name, "data_offsets hold {} bytes, expected {} from {} {}", end - begin, bytes, dtype_name(tensor.dtype),
              shape_text(tensor.shape));
     }
-    tensor.data = data_.subspan(begin, bytes);
+    found_cut_ = found_cut_ || lost;
+    if (!lost) tensor.data = data_.subspan(begin, bytes);
     return tensor;
   }
 
@@ -125,6 +132,8 @@ class HeaderReader {
 
   const std::string* path_;
   std::span<const std::byte> data_;
+  CutShards cut_;
+  bool found_cut_ = false;
 };
 
 // The header's text and the data after it.
@@ -220,15 +229,17 @@ std::string shape_text(std::span<const uint64_t> shape) { return fmt::format("[{
 SafetensorsFile::SafetensorsFile(const std::string& path, MappedFile file)
     : path_(std::make_unique<const std::string>(path)), file_(std::move(file)) {}
 
-SafetensorsFile SafetensorsFile::open(const std::string& path) {
+SafetensorsFile SafetensorsFile::open(const std::string& path, CutShards cut) {
   SafetensorsFile result(path, MappedFile::open(path));
+  reject_foreign_content(path, result.file_.bytes());
   const Parts parts = split(path, result.file_.bytes());
   const json header = parse_json(parts.header, path, {.max_bytes = kMaxHeaderBytes, .max_depth = 8});
   if (!header.is_object()) fail(ErrorCode::kInvalidFile, "{}: the header is not a JSON object", path);
-  const HeaderReader reader(result.path_.get(), parts.data);
+  HeaderReader reader(result.path_.get(), parts.data, cut);
   for (const auto& [name, entry] : header.items()) {
     if (name != "__metadata__") result.tensors_.push_back(reader.read(name, entry));
   }
+  result.cut_ = reader.found_cut();
   std::vector<TensorView>& tensors = result.tensors_;
   std::sort(tensors.begin(), tensors.end(),
             [](const TensorView& a, const TensorView& b) { return a.data.data() < b.data.data(); });

@@ -59,16 +59,23 @@ std::vector<float> read_f32(const TensorView& tensor);
 // The values of an I32 or I64 tensor. Throws kUnsupported for others.
 std::vector<int64_t> read_integers(const TensorView& tensor);
 
+// What to do about a file that ends before its header says.
+enum class CutShards {
+  kReject,
+  kReadHeader,  // tensors that do not lie in it whole have no data
+};
+
 // Immutable once open; any thread may read. Movable: views and their addresses stay valid across moves.
 class SafetensorsFile {
  public:
   // Checks the whole header: offsets inside the file, no overlap, sizes that follow from shape and dtype. Errors name
   // file and tensor. Throws kNotFound, kInvalidFile, kUnsupported (dtype) or kIo.
-  static SafetensorsFile open(const std::string& path);
+  static SafetensorsFile open(const std::string& path, CutShards cut = CutShards::kReject);
 
   const std::string& path() const { return *path_; }
   // In the order of their data.
   const std::vector<TensorView>& tensors() const { return tensors_; }
+  bool is_cut() const { return cut_; }
   // nullptr when there is none.
   const TensorView* find(std::string_view name) const;
 
@@ -77,6 +84,7 @@ class SafetensorsFile {
 
   std::unique_ptr<const std::string> path_;
   MappedFile file_;
+  bool cut_ = false;
   std::vector<TensorView> tensors_;
   std::vector<uint32_t> by_name_;  // indices into tensors_, sorted by name
 };

@@ -4,6 +4,7 @@
 
 #include "host/byte_level.h"
 #include "host/json_text.h"
+#include "host/model_directory.h"
 #include "host/utf8.h"
 #include "runtime/base/error.h"
 
@@ -73,7 +74,10 @@ class WordEncoder {
 }  // namespace
 
 Tokenizer Tokenizer::load(const std::filesystem::path& file) {
-  return Tokenizer(parse_tokenizer_file(read_text_file(file.string(), kMaxTokenizerFileBytes), file.string()));
+  std::error_code ignored;
+  // What is wrong with the directory says more than that it has no such file.
+  if (!std::filesystem::is_directory(file.parent_path(), ignored)) require_model_directory(file.parent_path().string());
+  return Tokenizer(parse_tokenizer_file(read_model_text(file.string(), kMaxTokenizerFileBytes), file.string()));
 }
 
 std::vector<uint32_t> Tokenizer::encode(std::string_view text, bool parse_special) const try {

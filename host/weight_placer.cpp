@@ -70,9 +70,9 @@ BufferView WeightPlacer::wrap(std::span<const std::byte> bytes, const std::strin
   return BufferView(device_.wrap_host(bytes, keep_alive_, label));
 }
 
-BufferView WeightPlacer::place(std::span<const std::byte> bytes, const std::string& label) {
+BufferView WeightPlacer::place(std::span<const std::byte> bytes, const std::string& label, bool in_file) {
   advance(bytes.size());
-  return in_place_ ? wrap(bytes, label) : copy(bytes, label);
+  return in_place_ && in_file ? wrap(bytes, label) : copy(bytes, label);
 }
 
 BufferView WeightPlacer::vector(const WeightVector& vector) {
@@ -104,15 +104,17 @@ DeviceMatrix WeightPlacer::matrix(const WeightMatrix& matrix) {
     BufferView view = place(data.subspan(row * row_bytes, rows * row_bytes), matrix.weight->name);
     result.pieces.push_back({.row_begin = row, .rows = rows, .view = std::move(view)});
   }
-  if (matrix.scale != nullptr) result.scale = place(matrix.scale->data, matrix.scale->name);
+  if (matrix.scale != nullptr) {
+    result.scale = place(matrix.scale->data, matrix.scale->name, !matrix.scale_converted);
+  }
   return result;
 }
 
 Binding WeightPlacer::place_slabs(const std::vector<std::span<const std::byte>>& items, uint64_t per_slab,
-                                  const std::string& label) {
+                                  const std::string& label, bool in_file) {
   Binding binding;
   if (in_place_) {
-    for (const auto& item : items) binding.views.push_back(place(item, label));
+    for (const auto& item : items) binding.views.push_back(place(item, label, in_file));
     binding.items_per_slab = 1;
     return binding;
   }
@@ -152,7 +154,9 @@ DeviceExperts WeightPlacer::experts(const std::vector<ExpertWeights>& experts, W
       .kind = first.kind, .rows = static_cast<uint32_t>(first.rows), .cols = static_cast<uint32_t>(first.cols)};
   std::vector<std::span<const std::byte>> weights;
   std::vector<std::span<const std::byte>> scales;
+  bool in_files = true;
   for (const ExpertWeights& expert : experts) {
+    in_files = in_files && !(expert.*member).scale_converted;
     weights.push_back((expert.*member).weight->data);
     scales.push_back((expert.*member).scale->data);
   }
@@ -160,7 +164,7 @@ DeviceExperts WeightPlacer::experts(const std::vector<ExpertWeights>& experts, W
   const uint64_t per_slab =
       std::clamp<uint64_t>(max_view() / round_up(weights.front().size(), kElement), 1, experts.size());
   result.weights = place_slabs(weights, per_slab, first.weight->name);
-  result.scales = place_slabs(scales, per_slab, first.scale->name);
+  result.scales = place_slabs(scales, per_slab, first.scale->name, in_files);
   return result;
 }
 

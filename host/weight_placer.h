@@ -29,9 +29,10 @@ class WeightPlacer {
   BufferView take(uint64_t bytes, const std::string& label);
   BufferView copy(std::span<const std::byte> bytes, const std::string& label);
   BufferView wrap(std::span<const std::byte> bytes, const std::string& label);
-  BufferView place(std::span<const std::byte> bytes, const std::string& label);
-  Binding place_slabs(const std::vector<std::span<const std::byte>>& items, uint64_t per_slab,
-                      const std::string& label);
+  // What is `in_file` stays there on a device that works in host memory; what was made for the load is copied.
+  BufferView place(std::span<const std::byte> bytes, const std::string& label, bool in_file = true);
+  Binding place_slabs(const std::vector<std::span<const std::byte>>& items, uint64_t per_slab, const std::string& label,
+                      bool in_file = true);
   uint64_t max_view() const;
   void advance(uint64_t bytes);
 

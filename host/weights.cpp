@@ -8,6 +8,7 @@
 #include <fmt/ranges.h>
 
 #include "host/json_text.h"
+#include "host/model_directory.h"
 #include "runtime/base/error.h"
 
 namespace nibble {
@@ -29,17 +30,19 @@ enum class Storage {
   kFloat,  // BF16 or F32
   kF32,
   kFp8,
+  kFp8OrBf16,  // the reference's converter writes wo_a so
   kFp4OrFp8,
 };
 
 std::optional<WeightKind> kind_of(Dtype dtype, Storage storage) {
   const bool may_be_fp4 = storage == Storage::kFp4OrFp8;
-  const bool may_be_fp8 = may_be_fp4 || storage == Storage::kFp8;
+  const bool may_be_fp8 = may_be_fp4 || storage == Storage::kFp8 || storage == Storage::kFp8OrBf16;
+  const bool may_be_bf16 = storage == Storage::kFloat || storage == Storage::kFp8OrBf16;
   const bool may_be_f32 = storage == Storage::kFloat || storage == Storage::kF32;
   if (dtype == Dtype::kI8 && may_be_fp4) return WeightKind::kFp4;
   if (dtype == Dtype::kF8E4M3 && may_be_fp8) return WeightKind::kFp8;
   if (dtype == Dtype::kF32 && may_be_f32) return WeightKind::kF32;
-  if (dtype == Dtype::kBf16 && storage == Storage::kFloat) return WeightKind::kBf16;
+  if (dtype == Dtype::kBf16 && may_be_bf16) return WeightKind::kBf16;
   return std::nullopt;
 }
 
@@ -51,6 +54,8 @@ std::string_view dtypes_of(Storage storage) {
       return "F32";
     case Storage::kFp8:
       return "F8_E4M3";
+    case Storage::kFp8OrBf16:
+      return "F8_E4M3 or BF16";
     case Storage::kFp4OrFp8:
       return "I8 (two FP4 values) or F8_E4M3";
   }
@@ -73,15 +78,15 @@ class Loader {
     for (uint32_t i = 0; i < config_.num_hidden_layers; ++i) {
       weights.layers.push_back(layer(fmt::format("layers.{}.", i), config_.layer_ratio(i), config_.is_hash_layer(i)));
     }
-    if (config_.num_nextn_predict_layers > 0 && checkpoint_.has_prefix("mtp.0.")) weights.mtp = mtp();
+    require_no_more_layers();
+    if (checkpoint_.has_mtp()) weights.mtp = mtp();
+    weights.converted = std::move(converted_);
     return weights;
   }
 
   void list_unused() {
-    for (const SafetensorsFile& shard : checkpoint_.shards()) {
-      for (const TensorView& tensor : shard.tensors()) {
-        if (!used_.contains(&tensor)) survey_->unused.push_back(tensor.name);
-      }
+    for (const auto& [name, tensor] : checkpoint_.tensors()) {
+      if (!used_.contains(tensor)) survey_->unused.push_back(tensor->name);
     }
   }
 
@@ -128,13 +133,33 @@ class Loader {
     weights.wq_b = matrix(prefix + "wq_b", queries, q_rank, Storage::kFp8);
     weights.wkv = matrix(prefix + "wkv", head_dim, hidden(), Storage::kFp8);
     weights.kv_norm = vector(prefix + "kv_norm.weight", head_dim, Storage::kFloat);
-    weights.wo_a = matrix(prefix + "wo_a", o_rank, group_width, Storage::kFp8);
+    weights.wo_a = matrix(prefix + "wo_a", o_rank, group_width, Storage::kFp8OrBf16);
     weights.wo_b = matrix(prefix + "wo_b", hidden(), o_rank, Storage::kFp8);
     weights.attn_sink =
         vector(prefix + "attn_sink", {config_.num_attention_heads, "num_attention_heads"}, Storage::kF32);
+    require_ratio_of_tensors(prefix, ratio);
     if (ratio != 0) weights.compressor = compressor(prefix + "compressor.", ratio, head_dim);
     if (ratio == kIndexedRatio) weights.indexer = indexer(prefix + "indexer.");
     return weights;
+  }
+
+  // A config.json of another checkpoint would otherwise leave out what is stored, and compute something else.
+  void require_ratio_of_tensors(const std::string& prefix, uint32_t ratio) {
+    const bool compressor = checkpoint_.has_prefix(prefix + "compressor.");
+    const bool indexer = checkpoint_.has_prefix(prefix + "indexer.");
+    if ((compressor && ratio == 0) || (indexer && ratio != kIndexedRatio)) {
+      report(fmt::format("tensors '{}{}.*' are in {}, where the layer's entry of compress_ratios is {}, expected {}",
+                         prefix, indexer ? "indexer" : "compressor", checkpoint_.directory(), ratio,
+                         indexer ? fmt::format("{}", kIndexedRatio) : "another than 0"));
+    }
+  }
+
+  void require_no_more_layers() {
+    const std::string next = fmt::format("layers.{}.", config_.num_hidden_layers);
+    if (checkpoint_.has_prefix(next)) {
+      report(fmt::format("tensors '{}*' are in {}, where num_hidden_layers is {}, expected one for each stored layer",
+                         next, checkpoint_.directory(), config_.num_hidden_layers));
+    }
   }
 
   CompressorWeights compressor(const std::string& prefix, uint32_t ratio, Dim width) {
@@ -239,10 +264,15 @@ class Loader {
                    std::span<const Dim> dims) {
     result.scale = find(name);
     if (result.scale == nullptr) return;
-    if (result.scale->dtype != Dtype::kF8E8M0) {
-      problem(*result.scale, "dtype {}, expected F8_E8M0", dtype_name(result.scale->dtype));
+    const TensorView& stored = *result.scale;
+    if (stored.dtype != Dtype::kF8E8M0 && !is_float_scale(stored.dtype)) {
+      problem(stored, "dtype {}, expected F8_E8M0 or, as powers of two, F32", dtype_name(stored.dtype));
     }
-    check_shape(*result.scale, shape, dims);
+    if (!check_shape(stored, shape, dims) || !is_float_scale(stored.dtype)) return;
+    converted_.push_back(std::make_unique<const ConvertedScales>(stored));
+    if (!converted_.back()->problem.empty()) problem(stored, "{}", converted_.back()->problem);
+    result.scale = &converted_.back()->view;
+    result.scale_converted = true;
   }
 
   WeightVector vector(const std::string& name, Dim size, Storage storage) {
@@ -320,6 +350,11 @@ class Loader {
   }
 
   void report(std::string message) {
+    // Of a checkpoint in another layout nearly everything is missing: what it is says more than the first of that.
+    if (!reported_) {
+      if (std::string layout = why_foreign_names(checkpoint_.tensors()); !layout.empty()) message = std::move(layout);
+    }
+    reported_ = true;
     if (survey_ == nullptr) throw Error(ErrorCode::kInvalidFile, message);
     if (survey_->problem_count++ < max_problems_) survey_->problems.push_back(std::move(message));
   }
@@ -328,7 +363,9 @@ class Loader {
   const ModelConfig& config_;
   WeightSurvey* survey_ = nullptr;  // null: throw at the first problem
   size_t max_problems_ = 0;
+  bool reported_ = false;
   std::unordered_set<const TensorView*> used_;  // only for a survey
+  std::vector<std::unique_ptr<const ConvertedScales>> converted_;
 };
 
 }  // namespace

@@ -1,20 +1,23 @@
 // The weights of a whole model, found by name in a checkpoint and validated against its config: names, dtypes, shapes.
 // Everything points into the checkpoint's mapped files: no copies, nothing is read but the hash-routing tables, whose
-// ids are range-checked. Valid as long as the Checkpoint. Plain values, immutable, readable from any thread.
+// ids are range-checked, and block scales that are stored as floats, which become E8M0. Valid as long as the
+// Checkpoint. Plain values, immutable, readable from any thread.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "host/checkpoint.h"
+#include "host/scales.h"
 
 namespace nibble {
 
 enum class WeightKind : uint8_t {
-  kFp4,   // weight I8 [rows, cols/2], low nibble first; scale F8_E8M0 [rows, cols/32]
-  kFp8,   // weight F8_E4M3 [rows, cols]; scale F8_E8M0 [ceil(rows/128), ceil(cols/128)]
+  kFp4,   // weight I8 [rows, cols/2], low nibble first; scale [rows, cols/32]
+  kFp8,   // weight F8_E4M3 [rows, cols]; scale [ceil(rows/128), ceil(cols/128)]
   kBf16,  // weight BF16 [rows, cols], no scale
   kF32,   // weight F32 [rows, cols], no scale
 };
@@ -26,7 +29,8 @@ struct WeightMatrix {
   uint64_t rows = 0;
   uint64_t cols = 0;
   const TensorView* weight = nullptr;
-  const TensorView* scale = nullptr;  // kFp4 and kFp8 only
+  const TensorView* scale = nullptr;  // kFp4 and kFp8 only; F8_E8M0
+  bool scale_converted = false;       // `scale` is one of ModelWeights::converted and in no file
 
   uint64_t bytes() const { return weight->data.size() + (scale != nullptr ? scale->data.size() : 0); }
 };
@@ -68,7 +72,7 @@ struct AttentionWeights {
   WeightMatrix wq_b;                            // [H*d, q_lora_rank]
   WeightMatrix wkv;                             // [d, D]
   WeightVector kv_norm;                         // [d]
-  WeightMatrix wo_a;                            // [o_groups*o_lora_rank, H*d/o_groups]; scales by absolute row
+  WeightMatrix wo_a;                            // [o_groups*o_lora_rank, H*d/o_groups]; scales by absolute row; or bf16
   WeightMatrix wo_b;                            // [D, o_groups*o_lora_rank]
   WeightVector attn_sink;                       // [H] f32
   std::optional<CompressorWeights> compressor;  // ratio != 0
@@ -116,8 +120,8 @@ struct ModelWeights {
   WeightVector norm;
   HyperConnectionWeights hc_head;
   std::vector<LayerWeights> layers;
-  // Absent where the config announces none, and where it does but the checkpoint has no tensor 'mtp.0.*' at all.
-  std::optional<MtpWeights> mtp;
+  std::optional<MtpWeights> mtp;  // where Checkpoint::has_mtp()
+  std::vector<std::unique_ptr<const ConvertedScales>> converted;
 };
 
 // Throws kInvalidFile at the first missing tensor, wrong dtype, wrong shape or expert id out of range; the message

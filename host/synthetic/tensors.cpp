@@ -25,7 +25,7 @@ class Builder {
     norm("norm.weight", hidden);
     hyper_connection_head("");
     floats("head.weight", {config_.vocab_size, hidden}, 2.0 / std::sqrt(static_cast<double>(hidden)));
-    if (config_.num_nextn_predict_layers > 0) mtp("mtp.0.");
+    if (config_.announces_mtp()) mtp("mtp.0.");
     return std::move(tensors_);
   }
 

@@ -155,11 +155,6 @@ def missing_tensor(model):
     return [name]
 
 
-def missing_index(model):
-    (model / INDEX).unlink()
-    return ["safetensors"]
-
-
 def index_is_no_json(model):
     (model / INDEX).write_text("weights are below")
     return [INDEX]
@@ -211,7 +206,7 @@ CASES = [
     header_length_2_64_minus_1, header_is_no_json, header_is_a_list, header_nested_a_million_deep,
     header_of_many_values, wrong_shape, shape_contradicts_bytes, shape_overflows, negative_shape, wrong_dtype,
     dtype_nobody_knows, overlapping_offsets, offsets_outside_the_file, offsets_backwards, missing_tensor,
-    missing_index, index_is_no_json, index_without_map, index_points_outside, index_nested_a_million_deep,
+    index_is_no_json, index_without_map, index_points_outside, index_nested_a_million_deep,
     missing_config, config_is_no_json, config_nested_a_million_deep, config_of_256_mib, missing_directory,
 ]
 

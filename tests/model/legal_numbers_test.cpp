@@ -53,6 +53,7 @@ std::vector<LegalNumbers> legal_numbers() {
       {"Window20", {{"sliding_window", 20}}, {.seed = 13}},
       {"PartialFp8Blocks", {{"q_lora_rank", 80}, {"o_lora_rank", 24}, {"hidden_size", 160}}, {.seed = 14}},
       {"FloatsInF32", nlohmann::json::object(), {.seed = 15, .f32_floats = true, .i32_expert_ids = true}},
+      {"TinyEpsilon", {{"rms_norm_eps", 1e-20}}, {.seed = 17}},
       {"Fp8Experts", nlohmann::json::object(), {.seed = 16, .fp8_experts = true}},
   };
 }

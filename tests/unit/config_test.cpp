@@ -115,6 +115,66 @@ TEST(Config, AcceptsWhatIsLegalButUnusual) {
   EXPECT_EQ(parsed.rope_theta, 10000.5);
 }
 
+// One ratio for each layer; what more there is belongs to parts beside the trunk, whose number has other meanings.
+TEST(Config, AcceptsMoreRatiosThanLayers) {
+  json config = synthetic_config();
+  config["compress_ratios"] = {0, 4, 128, 0, 0, 0};
+  config["dspark_block_size"] = 5;
+  config["num_nextn_predict_layers"] = 3;
+  config["rms_norm_eps"] = 1e-20;
+  const ModelConfig parsed = parse(config);
+  EXPECT_EQ(parsed.extra_ratios(), 3u);
+  EXPECT_TRUE(parsed.has_dspark_keys);
+  EXPECT_FALSE(parsed.announces_mtp());
+  EXPECT_EQ(parsed.rms_norm_eps, 1e-20f);
+  config.erase("dspark_block_size");
+  config.erase("num_nextn_predict_layers");
+  config["compress_ratios"] = {0, 4, 128};
+  EXPECT_EQ(parse(config).extra_ratios(), 0u);
+  EXPECT_FALSE(parse(config).announces_mtp());
+}
+
+// Keys that change what is computed, with values that nibble does not compute; null is as good as absent.
+TEST(Config, RefusesWhatItWouldComputeOtherwise) {
+  const std::pair<const char*, json> cases[] = {
+      {"n_group", 8},           {"first_k_dense_replace", 3}, {"moe_layer_freq", 2}, {"attention_bias", true},
+      {"mlp_bias", true},       {"rope_interleave", false},   {"kv_lora_rank", 512}, {"v_head_dim", 64},
+      {"logit_softcapping", 5}, {"qk_nope_head_dim", 128}};
+  for (const auto& [field, value] : cases) {
+    SCOPED_TRACE(field);
+    json config = synthetic_config();
+    config[field] = nullptr;
+    parse(config);
+    config[field] = value;
+    expect_error([&] { parse(config); }, "config.json", fmt::format("'{}'", field), "found " + value.dump(),
+                 "supported");
+  }
+  for (const auto& [field, value] : {std::pair<const char*, json>{"mscale", 0.7}, {"attention_factor", 1.2}}) {
+    json config = synthetic_config();
+    config["rope_scaling"][field] = value;
+    expect_error([&] { parse(config); }, fmt::format("'rope_scaling.{}'", field), "found " + value.dump(), "supported");
+  }
+  json config = synthetic_config();
+  config["quantization_config"] = {{"activation_scheme", "static"}};
+  expect_error([&] { parse(config); }, "'quantization_config.activation_scheme'", "supported \"dynamic\"");
+}
+
+// What other tools write instead of DeepSeek's own layout is named as what it is.
+TEST(Config, NamesOtherLayouts) {
+  json config = synthetic_config();
+  config["layer_types"] = {"sliding_attention"};
+  config.erase("compress_ratios");
+  expect_error([&] { parse(config); }, "config.json", "'layer_types'", "transformers library");
+  for (const auto& [method, what] : {std::pair{"awq", "AWQ"},
+                                     {"gptq", "GPTQ"},
+                                     {"compressed-tensors", "compressed-tensors"},
+                                     {"modelopt", "NVFP4"}}) {
+    config = synthetic_config();
+    config["quantization_config"] = {{"quant_method", method}};
+    expect_error([&] { parse(config); }, "'quantization_config.quant_method'", method, what, "DeepSeek's own");
+  }
+}
+
 TEST(Config, NeedsNoYarnWithoutCompressors) {
   json config = synthetic_config();
   config["compress_ratios"] = {0, 0, 0};
@@ -130,6 +190,7 @@ bool is_text_end(const std::string& name) { return name == "bos_token_id" || nam
 TEST(Config, ReportsEveryMissingField) {
   const json good = synthetic_config();
   for (const auto& [name, value] : good.items()) {
+    if (name == "num_nextn_predict_layers") continue;  // the tensors say what there is
     SCOPED_TRACE(name);
     if (is_text_end(name)) continue;
     json config = good;
@@ -164,6 +225,7 @@ TEST(Config, ReportsEveryImpossibleValue) {
       if (is_text_end(name) && (bad.is_null() || bad.is_array())) continue;
       // A theta of 10^12 is odd, but a number one can compute with.
       if (name.find("theta") != std::string::npos && bad == 1000000000000) continue;
+      if (name == "num_nextn_predict_layers" && bad.is_null()) continue;
       SCOPED_TRACE(name + " = " + bad.dump());
       json config = good;
       config[name] = bad;
@@ -200,8 +262,7 @@ TEST(Config, ReportsContradictions) {
       {"num_hash_layers", 4, "from 0 to 3"},
       {"hc_mult", 0, "from 1"},
       {"sliding_window", 0, "from 1"},
-      {"compress_ratios", {0, 4}, "3 (num_hidden_layers) or 4 entries"},
-      {"compress_ratios", {0, 4, 128, 0, 0}, "5 entries"},
+      {"compress_ratios", {0, 4}, "at least one for each of num_hidden_layers 3"},
       {"compress_ratios", {0, -4, 128}, "found -4"},
       {"compress_ratios", {0, 4.5, 128}, "found 4.5"},
       {"compress_ratios", {0, "4", 128}, "'compress_ratios[1]'"},
@@ -231,8 +292,8 @@ TEST(Config, ReportsContradictions) {
       {"eos_token_id", {1, nullptr}, "found null"},
       {"eos_token_id", "1", "an integer"},
       {"rope_theta", 1, "a number from 1.001"},
-      {"rms_norm_eps", 0, "a number from 1e-20"},
-      {"num_nextn_predict_layers", 2, "from 0 to 1"},
+      {"rms_norm_eps", 0, "a number from 1.17549e-38"},
+      {"num_nextn_predict_layers", -1, "from 0 to 1024"},
   };
   for (const Case& test : cases) {
     SCOPED_TRACE(fmt::format("{} = {}", test.field, test.value.dump()));

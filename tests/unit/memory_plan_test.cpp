@@ -2,11 +2,14 @@
 
 #include <filesystem>
 
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "host/outline.h"
 #include "runtime/device/open_device.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/safetensors_writer.h"
 #include "tests/support/temp_directory.h"
 
 namespace nibble {
@@ -45,10 +48,9 @@ class Released {
                                directory_.path() + "/config.json");
   }
   Checkpoint outline() const {
-    bool from_config = false;
-    Checkpoint checkpoint = open_or_outline(directory_.path(), from_config);
-    EXPECT_TRUE(from_config);
-    return checkpoint;
+    Outline outline = open_or_outline(directory_.path());
+    EXPECT_EQ(outline.from, Outline::From::kConfig);
+    return std::move(outline.checkpoint);
   }
 
  private:
@@ -148,7 +150,9 @@ TEST(MemoryPlan, ALimitThatIsTooSmallIsNamed) {
 TEST(Outline, HasTheTensorsOfACheckpoint) {
   const std::string directory = NIBBLE_SOURCE_DIR "/tests/golden/models/tiny-3-hca32-rope32";
   const Checkpoint stored = Checkpoint::open(directory);
-  const Checkpoint outline = outline_checkpoint(directory);
+  const TempDirectory config_only;
+  std::filesystem::copy_file(directory + "/config.json", config_only.path() + "/config.json");
+  const Checkpoint outline = open_or_outline(config_only.path()).checkpoint;
   EXPECT_EQ(outline.tensor_count(), stored.tensor_count());
   for (const SafetensorsFile& shard : stored.shards()) {
     for (const TensorView& tensor : shard.tensors()) {
@@ -160,17 +164,74 @@ TEST(Outline, HasTheTensorsOfACheckpoint) {
 }
 
 TEST(Outline, IsTakenWhereShardsAreMissing) {
-  bool from_config = true;
-  open_or_outline(NIBBLE_SOURCE_DIR "/tests/golden/models/tiny-2-flash-like", from_config);
-  EXPECT_FALSE(from_config);
+  EXPECT_EQ(open_or_outline(NIBBLE_SOURCE_DIR "/tests/golden/models/tiny-2-flash-like").from,
+            Outline::From::kCheckpoint);
   TempDirectory directory;
   for (const char* name : {"config.json", "model.safetensors.index.json"}) {
     std::filesystem::copy_file(std::string(NIBBLE_SOURCE_DIR "/tests/golden/models/tiny-2-flash-like/") + name,
                                directory.path() + "/" + name);
   }
-  EXPECT_GT(open_or_outline(directory.path(), from_config).tensor_count(), 100u);
-  EXPECT_TRUE(from_config);
-  expect_error([&] { open_or_outline(directory.path() + "/none", from_config); }, "none", "does not exist");
+  const Outline outline = open_or_outline(directory.path());
+  EXPECT_GT(outline.checkpoint.tensor_count(), 100u);
+  EXPECT_EQ(outline.from, Outline::From::kConfig);
+  expect_error([&] { open_or_outline(directory.path() + "/none"); }, "none", "does not exist");
+}
+
+uint64_t planned_weights(const Outline& outline) {
+  return plan_memory(large_gpu(), outline.checkpoint, {.context = 4096}).weights;
+}
+
+std::string joined(const std::vector<std::string>& texts) { return fmt::format("{}", fmt::join(texts, "; ")); }
+
+// The expert format is what a shard shows, then what config.json or the index says, and else an assumption that is
+// told.
+TEST(Outline, TakesTheExpertsFormatFromWhereverItShows) {
+  TempDirectory directory;
+  const auto outline = [&] { return open_or_outline(directory.path()); };
+  const std::string config = read_bytes(NIBBLE_SOURCE_DIR "/tests/golden/configs/v4-flash.json");
+  nlohmann::json json = nlohmann::json::parse(config);
+  json.erase("expert_dtype");
+  directory.write("config.json", json.dump());
+  EXPECT_NE(joined(outline().assumptions).find("FP4 experts: config.json has no expert_dtype"), std::string::npos);
+  const uint64_t fp4 = planned_weights(outline());
+  json["expert_dtype"] = "fp8";
+  directory.write("config.json", json.dump());
+  EXPECT_EQ(joined(outline().assumptions).find("FP4"), std::string::npos);
+  const uint64_t fp8 = planned_weights(outline());
+  EXPECT_GT(fp8, 280'000'000'000u);
+  EXPECT_LT(fp4, 170'000'000'000u);
+  json.erase("expert_dtype");
+  directory.write("config.json", json.dump());
+
+  // The size in the index, with no shard.
+  nlohmann::json index = {{"metadata", {{"total_size", 292'500'000'000u}}},
+                          {"weight_map", {{"layers.0.ffn.experts.0.w1.weight", "a.safetensors"}}}};
+  directory.write("model.safetensors.index.json", index.dump());
+  EXPECT_NEAR(static_cast<double>(planned_weights(outline())), static_cast<double>(fp8), 8e9);  // no MTP block
+  EXPECT_NE(joined(outline().assumptions).find("FP8 experts: the index"), std::string::npos);
+
+  // A shard of which there is only the beginning; it wins against config.json.
+  json["expert_dtype"] = "fp4";
+  directory.write("config.json", json.dump());
+  const std::string header = R"({"layers.0.ffn.experts.0.w1.weight": )"
+                             R"({"dtype": "F8_E4M3", "shape": [2048, 4096], "data_offsets": [0, 8388608]}})";
+  directory.write("a.safetensors", raw_safetensors(header, "cut short"));
+  EXPECT_EQ(outline().from, Outline::From::kHeaders);
+  EXPECT_NEAR(static_cast<double>(planned_weights(outline())), static_cast<double>(fp8), 8e9);
+  EXPECT_NE(joined(outline().assumptions).find("'a.safetensors' among them"), std::string::npos);
+}
+
+TEST(Outline, InventsNoMtpBlockForADsparkHead) {
+  TempDirectory directory;
+  const std::string golden = NIBBLE_SOURCE_DIR "/tests/golden/models/v4-dspark-tiny/";
+  std::filesystem::copy_file(golden + "config.json", directory.path() + "/config.json");
+  EXPECT_FALSE(open_or_outline(directory.path()).checkpoint.has_prefix("mtp."));
+  // With an index the head is named, though no file of it is there.
+  std::filesystem::copy_file(golden + "model.safetensors.index.json", directory.file("model.safetensors.index.json"));
+  const Outline outline = open_or_outline(directory.path());
+  EXPECT_FALSE(outline.checkpoint.has_prefix("mtp."));
+  ASSERT_EQ(outline.not_used.size(), 1u);
+  EXPECT_EQ(outline.not_used[0].name, "DSpark head, 3 stages");
 }
 
 }  // namespace

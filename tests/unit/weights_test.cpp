@@ -37,7 +37,7 @@ TEST(Weights, LoadsEveryGoldenModel) {
     const ModelConfig& config = checkpoint.config();
     const ModelWeights weights = load_weights(checkpoint, config);
     EXPECT_EQ(weights.layers.size(), config.num_hidden_layers);
-    EXPECT_EQ(weights.mtp.has_value(), config.num_nextn_predict_layers == 1);
+    EXPECT_EQ(weights.mtp.has_value(), config.announces_mtp());
     const WeightSurvey survey = survey_weights(checkpoint, config, 10);
     EXPECT_EQ(survey.problem_count, 0u);
     EXPECT_TRUE(survey.unused.empty());
@@ -98,6 +98,13 @@ ModelWeights load(const nlohmann::json& config, const SyntheticOptions& options 
   return load_tensors_of(config, tensors);
 }
 
+StoredTensor& tensor_named(std::vector<StoredTensor>& tensors, const std::string& name) {
+  for (StoredTensor& tensor : tensors) {
+    if (tensor.name == name) return tensor;
+  }
+  fail(ErrorCode::kInternal, "the synthetic model has no '{}'", name);
+}
+
 // As small as a model with all kinds of layers gets: the tests below write it some hundred times.
 nlohmann::json smallest_config() {
   nlohmann::json config = synthetic_config();
@@ -155,13 +162,6 @@ TEST(Weights, AcceptsOtherSpellingsOfNames) {
     }
   };
   EXPECT_EQ(load(synthetic_config(), {}, rename).layers.size(), 3u);
-}
-
-StoredTensor& tensor_named(std::vector<StoredTensor>& tensors, const std::string& name) {
-  for (StoredTensor& tensor : tensors) {
-    if (tensor.name == name) return tensor;
-  }
-  fail(ErrorCode::kInternal, "the synthetic model has no '{}'", name);
 }
 
 TEST(Weights, ReportsEveryMissingTensor) {

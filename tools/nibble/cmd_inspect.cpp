@@ -1,4 +1,5 @@
-// nibble inspect: what a checkpoint holds and whether it is complete; no device is used and no weight is read.
+// nibble inspect: what a checkpoint holds and whether it is complete; no device is used; weights are read with --deep
+// only.
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,8 +10,11 @@
 #include "host/checkpoint.h"
 #include "host/inventory.h"
 #include "host/json_text.h"
+#include "host/parts.h"
+#include "host/weight_scan.h"
 #include "host/weights.h"
 #include "runtime/base/error.h"
+#include "runtime/base/mapping_guard.h"
 #include "tools/nibble/command.h"
 #include "tools/nibble/options.h"
 #include "tools/nibble/terminal.h"
@@ -27,16 +31,21 @@ constexpr const char* kJsonHelp =
     "  shards, missing_shards, bytes         number of files read; names of absent ones; bytes of all tensors\n"
     "  parameters, active_parameters         of the main model: all, and those that one token meets\n"
     "  mtp                                   present, announced (by config.json), ratio, bytes, parameters\n"
-    "  kinds                                 experts, shared, attention, embedding, head, other, mtp: each with\n"
-    "                                        tensors, bytes, parameters, bytes_by_dtype\n"
+    "  kinds                                 experts, shared, attention, embedding, head, other, mtp, unused:\n"
+    "                                        each with tensors, bytes, parameters, bytes_by_dtype\n"
     "  layers                                list of layer, attention (window, csa, hca), ratio, routing (hash,\n"
     "                                        score), attention_dtypes, expert_dtypes, bytes, parameters\n"
     "  problems, problem_count               the first 20 problems, one line each; how many there are\n"
     "  unused_tensors                        names that no part of the model reads\n"
-    "The exit code is 1 when the checkpoint is not complete.";
+    "  not_used                              list of parts that are not computed: name, tensors, bytes,\n"
+    "                                        missing_tensors (in files that are not there)\n"
+    "  no_numbers                            with --deep: list of tensor, file, nan, infinite, too_large (scales with\n"
+    "                                        which products exceed f32)\n"
+    "The exit code is 1 when the checkpoint is not complete, or with --deep where a weight is no number.";
 
 struct Flags {
   ModelFlags model;
+  bool deep = false;
   bool json = false;
 };
 
@@ -45,10 +54,13 @@ struct Report {
   const Checkpoint& checkpoint;
   Inventory inventory;
   WeightSurvey survey;
-  bool mtp_present = false;
+  std::vector<Part> not_used;
+  bool deep = false;
+  std::vector<ReservedCodes> reserved;  // with --deep
 
   bool complete() const { return survey.problem_count == 0 && checkpoint.missing_shards().empty(); }
-  bool mtp_announced() const { return checkpoint.config().num_nextn_predict_layers > 0; }
+  bool mtp_present() const { return checkpoint.has_mtp(); }
+  bool mtp_announced() const { return checkpoint.config().announces_mtp(); }
 };
 
 // 284334567890 → "284.3 billion"
@@ -60,11 +72,14 @@ std::string count_text(uint64_t count) {
 }
 
 std::string mtp_text(const Report& report) {
-  if (report.mtp_present) {
+  if (report.mtp_present()) {
     const TensorTotals& totals = report.inventory.by_kind.at("mtp");
     return fmt::format("1 block, {} parameters, {}", count_text(totals.parameters), format_bytes(totals.bytes));
   }
-  return report.mtp_announced() ? "none: config.json announces one, but no tensor 'mtp.0.*' is stored" : "none";
+  if (report.checkpoint.draft() == Draft::kMtp) return "one, of which files are missing; not used";
+  if (report.checkpoint.draft() == Draft::kDspark) return "none: what lies there is a DSpark head";
+  if (report.checkpoint.draft() == Draft::kUnknown) return "none: 'mtp.*' is neither an MTP block nor a DSpark head";
+  return report.mtp_announced() ? "none: config.json announces one, but no tensor 'mtp.*' is stored" : "none";
 }
 
 std::string overview(const Report& report) {
@@ -82,9 +97,15 @@ std::string overview(const Report& report) {
   text += fmt::format("parameters  {}, {} of them active per token\n", count_text(report.inventory.parameters),
                       count_text(report.inventory.active_parameters));
   text += fmt::format("mtp         {}\n", mtp_text(report));
-  text += fmt::format("files       {} of {}, {}\n", checkpoint.shards().size(),
-                      checkpoint.shards().size() + checkpoint.missing_shards().size(),
-                      format_bytes(report.inventory.all.bytes));
+  for (const Part& part : report.not_used) text += fmt::format("not used    {}\n", describe(part));
+  if (config.extra_ratios() > 1 || (config.extra_ratios() == 1 && !report.mtp_present())) {
+    text += fmt::format("not used    compress_ratios: {} entries for {} layers, the last {} belong to none of them\n",
+                        config.compress_ratios.size(), config.num_hidden_layers, config.extra_ratios());
+  }
+  text +=
+      fmt::format("files       {} of {}, {}\n", checkpoint.shards().size(),
+                  checkpoint.shards().size() + checkpoint.missing_shards().size() + checkpoint.missing_beside().size(),
+                  format_bytes(report.inventory.all.bytes));
   text += fmt::format("complete    {}\n", report.complete() ? "yes" : "no");
   return text;
 }
@@ -124,13 +145,13 @@ std::string problem_list(const Report& report) {
   for (const std::string& name : report.checkpoint.missing_shards()) {
     text += fmt::format("problem: file '{}' is missing\n", printable(name));
   }
+  for (const std::string& name : report.checkpoint.missing_beside()) {
+    text += fmt::format("note: file '{}' is missing; it holds nothing that is used\n", printable(name));
+  }
   for (const std::string& problem : report.survey.problems) text += fmt::format("problem: {}\n", problem);
   const uint64_t more = report.survey.problem_count - report.survey.problems.size();
   if (more > 0) text += fmt::format("and {} more problems\n", more);
-  if (!report.survey.unused.empty()) {
-    text += fmt::format("note: {} tensors are not used, '{}' among them\n", report.survey.unused.size(),
-                        printable(report.survey.unused.front()));
-  }
+  for (const ReservedCodes& codes : report.reserved) text += fmt::format("no number: {}\n", describe(codes));
   return text.empty() ? text : "\n" + text;
 }
 
@@ -172,7 +193,7 @@ std::string as_json(const Report& report) {
   json["bytes"] = report.inventory.all.bytes;
   json["parameters"] = report.inventory.parameters;
   json["active_parameters"] = report.inventory.active_parameters;
-  json["mtp"] = {{"present", report.mtp_present},
+  json["mtp"] = {{"present", report.mtp_present()},
                  {"announced", report.mtp_announced()},
                  {"ratio", config.mtp_ratio()},
                  {"bytes", mtp.bytes},
@@ -184,16 +205,38 @@ std::string as_json(const Report& report) {
   json["problems"] = report.survey.problems;
   json["problem_count"] = report.survey.problem_count;
   json["unused_tensors"] = report.survey.unused;
+  json["not_used"] = nlohmann::ordered_json::array();
+  for (const Part& part : report.not_used) {
+    json["not_used"].push_back(
+        {{"name", part.name}, {"tensors", part.tensors}, {"bytes", part.bytes}, {"missing_tensors", part.missing}});
+  }
+  if (report.deep) {
+    json["no_numbers"] = nlohmann::ordered_json::array();
+    for (const ReservedCodes& codes : report.reserved) {
+      json["no_numbers"].push_back({{"tensor", codes.name},
+                                    {"file", *codes.file},
+                                    {"nan", codes.nan},
+                                    {"infinite", codes.infinite},
+                                    {"too_large", codes.too_large}});
+    }
+  }
   return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
 void run(const Flags& flags) {
   const Checkpoint checkpoint = Checkpoint::open(flags.model.directory.string(), MissingShards::kReport);
-  const Report report = {
-      .checkpoint = checkpoint,
-      .inventory = take_inventory(checkpoint),
-      .survey = survey_weights(checkpoint, checkpoint.config(), kMaxProblems),
-      .mtp_present = checkpoint.config().num_nextn_predict_layers > 0 && checkpoint.has_prefix("mtp.0.")};
+  Report report = {.checkpoint = checkpoint,
+                   .inventory = take_inventory(checkpoint),
+                   .survey = survey_weights(checkpoint, checkpoint.config(), kMaxProblems),
+                   .not_used = {},
+                   .deep = flags.deep,
+                   .reserved = {}};
+  check_mappings();
+  report.not_used = parts_not_used(checkpoint, report.survey.unused);
+  if (flags.deep) {
+    ProgressBar bar("reading weights");
+    report.reserved = scan_weights(checkpoint, [&bar](uint64_t done, uint64_t total) { bar.update(done, total); });
+  }
   write_stdout(flags.json ? as_json(report)
                           : overview(report) + layer_table(report) + kind_table(report) + problem_list(report));
   if (!checkpoint.missing_shards().empty()) {
@@ -204,6 +247,10 @@ void run(const Flags& flags) {
     fail(ErrorCode::kInvalidFile, "the model in {} is not complete: {} problems, the first: {}", checkpoint.directory(),
          report.survey.problem_count, report.survey.problems.front());
   }
+  if (!report.reserved.empty()) {
+    fail(ErrorCode::kInvalidFile, "the model in {} has {} tensors with codes that are no numbers, the first: {}",
+         checkpoint.directory(), report.reserved.size(), describe(report.reserved.front()));
+  }
 }
 
 }  // namespace
@@ -213,6 +260,7 @@ void add_inspect_command(CLI::App& program) {
   CLI::App* const command = program.add_subcommand(
       "inspect", "Show what a checkpoint holds: layers, number formats, bytes by kind, and whether it is complete");
   add_model_flags(*command, flags->model);
+  command->add_flag("--deep", flags->deep, "Read every weight, and count codes that are no numbers");
   add_json_flag(*command, flags->json);
   command->footer(std::string("Example:\n  nibble inspect -m DIR --json\n\n") + kJsonHelp);
   command->callback([flags] { run(*flags); });

@@ -18,7 +18,12 @@ namespace {
 
 constexpr const char* kJsonHelp =
     "With --json, one object; sizes are integers, in bytes:\n"
-    "  model, from                           directory; \"config.json\" or \"checkpoint\"\n"
+    "  model, from                           directory; \"checkpoint\", \"headers\" (of some files, config.json says "
+    "the\n"
+    "                                        rest) or \"config.json\"\n"
+    "  assumptions                           texts: what is counted that no file or flag says\n"
+    "  not_used                              list of parts that are not computed: name, tensors, bytes,\n"
+    "                                        missing_tensors (in files that are not there)\n"
     "  device                                id, name, memory_bytes (what may be planned with)\n"
     "  context, chunk, numerics              as asked for\n"
     "  weights_bytes                         copied to the device\n"
@@ -47,7 +52,8 @@ struct Flags {
 // Everything the two forms of output say.
 struct Report {
   std::string model;
-  bool from_config = false;
+  Outline outline;
+  std::vector<std::string> assumptions;
   DeviceInfo device;
   SessionOptions options;
   MemoryPlan plan;
@@ -65,14 +71,55 @@ std::string decimal(uint64_t bytes) {
   return fmt::format("{:.2f} kB", value * 1e-3);
 }
 
+std::string_view source_text(Outline::From from) {
+  switch (from) {
+    case Outline::From::kCheckpoint:
+      break;
+    case Outline::From::kHeaders:
+      return " (from the headers of some of its files)";
+    case Outline::From::kConfig:
+      return " (from config.json alone)";
+  }
+  return "";
+}
+
+std::string_view source_name(Outline::From from) {
+  switch (from) {
+    case Outline::From::kCheckpoint:
+      break;
+    case Outline::From::kHeaders:
+      return "headers";
+    case Outline::From::kConfig:
+      return "config.json";
+  }
+  return "checkpoint";
+}
+
+// What this plan counts and no file or flag says.
+std::vector<std::string> all_assumptions(const Flags& flags, const Report& report) {
+  std::vector<std::string> list = report.outline.assumptions;
+  const ModelConfig& config = report.outline.checkpoint.config();
+  if (flags.session.context == 0) {
+    list.push_back(fmt::format("a context of {} tokens, of {} that the model allows: --ctx says another",
+                               report.options.context, config.max_position_embeddings));
+  }
+  if (report.outline.from == Outline::From::kConfig && config.has_dspark_keys) {
+    list.push_back("no DSpark head: config.json announces one, which is not computed and takes no memory");
+  }
+  return list;
+}
+
 std::string as_text(const Report& report) {
   const MemoryPlan& plan = report.plan;
   std::string text;
-  text +=
-      fmt::format("model    {}{}\n", printable(report.model), report.from_config ? " (from config.json alone)" : "");
+  text += fmt::format("model    {}{}\n", printable(report.model), source_text(report.outline.from));
   text += fmt::format("device   {}\n", describe(report.device));
-  text += fmt::format("context  {} tokens, {} numerics, prefill in chunks of {}\n\n", report.options.context,
-                      name_of(report.options.numerics), report.options.chunk);
+  text += fmt::format("context  {} tokens, {} numerics, {} rotary part, prefill in chunks of {}\n",
+                      report.options.context, name_of(report.options.numerics),
+                      report.options.kv_rope == KvRope::kF32 ? "f32" : "bf16", report.options.chunk);
+  for (const std::string& assumption : report.assumptions) text += fmt::format("assuming {}\n", assumption);
+  for (const Part& part : report.outline.not_used) text += fmt::format("not used {}\n", describe(part));
+  text += '\n';
   const auto row = [&](std::string_view name, uint64_t bytes, const std::string& note) {
     text += fmt::format("{:<12}  {:>15}  {:>10}  {}", name, bytes, decimal(bytes), note);
     text.erase(text.find_last_not_of(' ') + 1);
@@ -110,7 +157,13 @@ std::string as_json(const Report& report) {
   const MemoryPlan& plan = report.plan;
   nlohmann::ordered_json json;
   json["model"] = report.model;
-  json["from"] = report.from_config ? "config.json" : "checkpoint";
+  json["from"] = source_name(report.outline.from);
+  json["assumptions"] = report.assumptions;
+  json["not_used"] = nlohmann::ordered_json::array();
+  for (const Part& part : report.outline.not_used) {
+    json["not_used"].push_back(
+        {{"name", part.name}, {"tensors", part.tensors}, {"bytes", part.bytes}, {"missing_tensors", part.missing}});
+  }
   json["device"] = {
       {"id", report.device.id}, {"name", report.device.name}, {"memory_bytes", report.device.limits.memory_bytes}};
   json["context"] = report.options.context;
@@ -140,10 +193,12 @@ std::string as_json(const Report& report) {
 
 void run(const Flags& flags) {
   Report report = {.model = flags.model.directory.string()};
-  const Checkpoint checkpoint = open_or_outline(report.model, report.from_config);
+  report.outline = open_or_outline(report.model);
+  const Checkpoint& checkpoint = report.outline.checkpoint;
   report.options = session_options(flags.session, checkpoint.config(), usual_context(checkpoint.config()));
   report.device = open_device(flags.device.name, device_options(flags.device))->info();
   report.plan = plan_memory(report.device, checkpoint, report.options);
+  report.assumptions = all_assumptions(flags, report);
   write_stdout(flags.json ? as_json(report) : as_text(report));
 }
 
