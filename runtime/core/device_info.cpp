@@ -4,6 +4,7 @@
 #include <cctype>
 #include <charconv>
 #include <limits>
+#include <optional>
 
 #include "runtime/base/error.h"
 
@@ -110,19 +111,73 @@ std::string format_bytes(uint64_t bytes) {
   return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.{}f} {}", value, value < 10 ? 2 : 1, kUnits[unit]);
 }
 
+namespace {
+
+struct SizeUnit {
+  std::string_view name;
+  uint64_t bytes;
+};
+
+// KiB and the single letters are powers of 1024, KB powers of 1000, as they are written on disks and cards.
+constexpr uint64_t kKibi = 1024;
+constexpr uint64_t kKilo = 1000;
+constexpr std::array<SizeUnit, 14> kSizeUnits = {{{"", 1},
+                                                  {"B", 1},
+                                                  {"K", kKibi},
+                                                  {"KiB", kKibi},
+                                                  {"KB", kKilo},
+                                                  {"M", kKibi* kKibi},
+                                                  {"MiB", kKibi* kKibi},
+                                                  {"MB", kKilo* kKilo},
+                                                  {"G", kKibi* kKibi* kKibi},
+                                                  {"GiB", kKibi* kKibi* kKibi},
+                                                  {"GB", kKilo* kKilo* kKilo},
+                                                  {"T", kKibi* kKibi* kKibi* kKibi},
+                                                  {"TiB", kKibi* kKibi* kKibi* kKibi},
+                                                  {"TB", kKilo* kKilo* kKilo* kKilo}}};
+
+std::string_view without_spaces(std::string_view text) {
+  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
+  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+  return text;
+}
+
+// A number of digits with perhaps a fraction, times the unit. A fraction is of whole bytes: what is less is cut off.
+std::optional<uint64_t> scaled(std::string_view number, uint64_t unit) {
+  const size_t point = std::min(number.find('.'), number.size());
+  uint64_t whole = 0;
+  const char* const whole_end = number.data() + point;
+  const auto [end, error] = std::from_chars(number.data(), whole_end, whole);
+  if (error != std::errc{} || end != whole_end) return std::nullopt;
+  if (whole > std::numeric_limits<uint64_t>::max() / unit) return std::nullopt;
+  uint64_t bytes = whole * unit;
+  if (point == number.size()) return bytes;
+  const std::string_view fraction = number.substr(point + 1);
+  constexpr size_t kMostDigits = 18;
+  if (unit == 1 || fraction.empty() || fraction.size() > kMostDigits) return std::nullopt;
+  double part = 0;
+  for (size_t i = fraction.size(); i-- > 0;) part = (part + (fraction[i] - '0')) / 10;
+  const auto rest = static_cast<uint64_t>(part * static_cast<double>(unit));
+  if (rest > std::numeric_limits<uint64_t>::max() - bytes) return std::nullopt;
+  return bytes + rest;
+}
+
+}  // namespace
+
 uint64_t parse_bytes(std::string_view text, std::string_view what) {
-  uint64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  std::string_view unit(end, static_cast<size_t>(text.data() + text.size() - end));
-  while (!unit.empty() && unit.front() == ' ') unit.remove_prefix(1);
-  constexpr std::array<std::pair<std::string_view, int>, 9> kUnits = {
-      {{"", 0}, {"B", 0}, {"KiB", 10}, {"K", 10}, {"MiB", 20}, {"M", 20}, {"GiB", 30}, {"G", 30}, {"TiB", 40}}};
-  for (const auto& [name, shift] : kUnits) {
-    if (error != std::errc{} || !equal_ignoring_case(unit, name)) continue;
-    if (number > (std::numeric_limits<uint64_t>::max() >> shift)) break;
-    return number << shift;
+  const std::string_view trimmed = without_spaces(text);
+  const size_t digits = std::min(trimmed.find_first_not_of("0123456789."), trimmed.size());
+  const std::string_view unit = without_spaces(trimmed.substr(digits));
+  for (const SizeUnit& known : kSizeUnits) {
+    if (!equal_ignoring_case(unit, known.name)) continue;
+    const std::optional<uint64_t> bytes = scaled(trimmed.substr(0, digits), known.bytes);
+    if (bytes && trimmed.find('.') == trimmed.rfind('.')) return *bytes;
+    break;
   }
-  fail(ErrorCode::kUsage, "{}: '{}' is not a size like 1048576, 512KiB, 1MiB or 2GiB", what, text);
+  fail(ErrorCode::kUsage,
+       "{}: '{}' is not a size from 0 to 2^64 - 1 bytes, like 1048576, 512KiB, 1.5GiB (powers of 1024) or 24GB (of "
+       "1000)",
+       what, text);
 }
 
 }  // namespace nibble

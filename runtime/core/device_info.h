@@ -90,12 +90,13 @@ struct DeviceInfo {
 };
 
 // `--limit max_range=1MiB`: lowers one limit of `info`, never raises it. Keys are the names of DeviceLimits' fields;
-// values take KiB/MiB/GiB. Throws kUsage on an unknown key or a bad number.
+// values as in parse_bytes. Throws kUsage on an unknown key or a bad number.
 void apply_limit(DeviceInfo& info, std::string_view assignment);
 
 // "1.5 GiB", "512 B".
 std::string format_bytes(uint64_t bytes);
-// "64MiB", "4096", "1 GiB" -> bytes; throws kUsage naming `what`.
+// "64MiB", "4096", "1.5 GiB", "24GB" -> bytes; KiB and K are 1024, KB is 1000, in any case. Throws kUsage naming
+// `what`.
 uint64_t parse_bytes(std::string_view text, std::string_view what);
 
 }  // namespace nibble

@@ -40,8 +40,18 @@ TEST(Bytes, AreReadWithAndWithoutUnits) {
   EXPECT_EQ(parse_bytes("1 GiB", "x"), 1u << 30);
   EXPECT_EQ(parse_bytes("2TiB", "x"), 2ull << 40);
   EXPECT_EQ(parse_bytes("0", "x"), 0u);
+  EXPECT_EQ(parse_bytes("24GB", "x"), 24'000'000'000u);
+  EXPECT_EQ(parse_bytes("24gb", "x"), 24'000'000'000u);
+  EXPECT_EQ(parse_bytes(" 24 GB ", "x"), 24'000'000'000u);
+  EXPECT_EQ(parse_bytes("1.5GiB", "x"), 3ull << 29);
+  EXPECT_EQ(parse_bytes("0.25 kB", "x"), 250u);
+  EXPECT_EQ(parse_bytes("512M", "x"), 512u << 20);
+  EXPECT_EQ(parse_bytes("1T", "x"), 1ull << 40);
+  EXPECT_EQ(parse_bytes("2TB", "x"), 2'000'000'000'000u);
+  EXPECT_EQ(parse_bytes("18446744073709551615", "x"), UINT64_MAX);
   for (const std::string_view bad :
-       {"", "MiB", "-1", "1.5GiB", "1 XiB", "1MiB2", "0x10", "99999999999999999999", "17179869184GiB" /* 2^64 */}) {
+       {"", "MiB", "-1", "-24GB", "1.5", "1.", ".GiB", "1.2.3GiB", "1,5GiB", "1e9", "+1", "GB24", "nan", "1 XiB",
+        "1MiB2", "0x10", "99999999999999999999", "17179869184GiB" /* 2^64 */}) {
     expect_error([&] { parse_bytes(bad, "--cache"); }, "--cache", "'" + std::string(bad) + "'");
   }
 }
