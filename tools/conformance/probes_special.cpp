@@ -202,8 +202,8 @@ std::string nan_problem(float a, float b, const float* y) {
   const int compared = (a < b ? 1 : 0) | (a <= b ? 2 : 0) | (a == b ? 4 : 0) | (a > b ? 8 : 0) | (a >= b ? 16 : 0);
   if (static_cast<int>(y[6]) != compared) return fmt::format("a <, <=, ==, >, >= b are the bits of {}", y[6]);
   if (static_cast<int>(y[7]) != (nan ? 127 : 0)) {
-    return fmt::format("min, max and relu that keep NaN, exp, sqrt, 1/sqrt(a) and b / a are NaN in the bits of {}",
-                       y[7]);
+    return fmt::format(
+        "limits that keep NaN (swiglu twice, relu), exp, sqrt, 1/sqrt(a) and b / a are NaN in the bits of {}", y[7]);
   }
   return "";
 }
