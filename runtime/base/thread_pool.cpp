@@ -1,26 +1,20 @@
 #include "runtime/base/thread_pool.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
 #include "runtime/base/error.h"
+#include "runtime/base/log.h"
+#include "runtime/base/processors.h"
 
 namespace nibble {
 namespace {
-
-size_t available_processors() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max<size_t>(1, static_cast<size_t>(CPU_COUNT(&set)));
-  return std::max(1u, std::thread::hardware_concurrency());
-}
 
 // A decode step is a few hundred loops of some microseconds each: waking a sleeping thread costs more than the loop, so
 // workers spin this many pauses (about 30 us) before they sleep.
@@ -37,7 +31,18 @@ void pause() {
 }  // namespace
 
 struct ThreadPool::State {
+  State() = default;
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  // Here and not in the pool: a pool whose constructor throws has started workers as well.
+  ~State() {
+    stop.store(true, std::memory_order_release);
+    open_gate();
+    for (std::thread& worker : workers) worker.join();
+  }
+
   std::vector<std::thread> workers;
+  int spins = kSpins;
   std::mutex mutex;
   std::condition_variable wake;
   std::atomic<bool> stop{false};
@@ -87,7 +92,7 @@ struct ThreadPool::State {
     uint64_t seen = 0;
     const auto is_new = [&] { return number_of(gate.load(std::memory_order_acquire)) != seen; };
     for (;;) {
-      for (int spin = 0; spin < kSpins && !is_new(); ++spin) pause();
+      for (int spin = 0; spin < spins && !is_new(); ++spin) pause();
       if (!is_new()) {
         std::unique_lock lock(mutex);
         wake.wait(lock, is_new);
@@ -110,15 +115,23 @@ struct ThreadPool::State {
 };
 
 ThreadPool::ThreadPool(size_t threads) : state_(std::make_unique<State>()) {
-  const size_t total = threads == 0 ? available_processors() : threads;
-  for (size_t i = 1; i < total; ++i) state_->workers.emplace_back([state = state_.get()] { state->work(); });
+  const size_t processors = usable_processors().usable;
+  const size_t total = threads == 0 ? processors : threads;
+  // Who spins keeps from its processor whoever it waits for.
+  if (total > processors) state_->spins = 0;
+  try {
+    state_->workers.reserve(total - 1);
+    while (state_->workers.size() + 1 < total) {
+      state_->workers.emplace_back([state = state_.get()] { state->work(); });
+    }
+  } catch (const std::system_error& error) {  // a limit on processes, or no memory for another stack
+    warn("{} of {} threads could be started ({}); going on with those", size(), total, error.code().message());
+  } catch (const std::bad_alloc&) {
+    warn("{} of {} threads could be started (out of memory); going on with those", size(), total);
+  }
 }
 
-ThreadPool::~ThreadPool() {
-  state_->stop.store(true, std::memory_order_release);
-  state_->open_gate();
-  for (std::thread& worker : state_->workers) worker.join();
-}
+ThreadPool::~ThreadPool() = default;
 
 size_t ThreadPool::size() const { return state_->workers.size() + 1; }
 
@@ -140,7 +153,7 @@ void ThreadPool::parallel_for(size_t count, size_t grain, const std::function<vo
   s.gate.fetch_or(State::kClosed, std::memory_order_acq_rel);
   for (int spin = 0; (s.gate.load(std::memory_order_acquire) & State::kInside) != 0; ++spin) {
     // With more threads than free processors the worker waited for may need this one.
-    spin < kSpins ? pause() : std::this_thread::yield();
+    spin < s.spins ? pause() : std::this_thread::yield();
   }
   if (s.error) std::rethrow_exception(s.error);
 }

@@ -10,7 +10,8 @@ namespace nibble {
 
 class ThreadPool {
  public:
-  // threads = 0 takes the number of processors this process may run on.
+  // threads = 0 takes as many as this process has processors. Where the system refuses threads, there are fewer of them
+  // and a warning. With more threads than processors none spins while it waits.
   explicit ThreadPool(size_t threads = 0);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;

@@ -1,8 +1,13 @@
 #include "runtime/base/thread_pool.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
+#include <fstream>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -80,6 +85,37 @@ TEST(ThreadPool, WorkersWakeAfterSleeping) {
     pool.parallel_for(64, 1, [&](size_t, size_t) { ++done; });
     EXPECT_EQ(done, 64);
     std::this_thread::sleep_for(std::chrono::milliseconds(20));  // far longer than workers spin
+  }
+}
+
+// A limit on memory leaves no room for another stack: the threads that there are do the work.
+TEST(ThreadPoolDeathTest, GoesOnWithTheThreadsThatTheSystemGives) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto use_a_pool = [] {
+    std::ifstream statm("/proc/self/statm");
+    uint64_t pages = 0;
+    statm >> pages;
+    const rlim_t bytes = pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)) + (rlim_t{64} << 20);
+    const rlimit limit{bytes, bytes};
+    ::setrlimit(RLIMIT_AS, &limit);
+    ThreadPool pool(500);
+    std::atomic<int> done{0};
+    pool.parallel_for(1000, 1, [&](size_t, size_t) { ++done; });
+    std::_Exit(done == 1000 && pool.size() < 500 ? 0 : 1);
+  };
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers reserve address space by the terabyte";
+#endif
+  EXPECT_EXIT(use_a_pool(), ::testing::ExitedWithCode(0), "of 500 threads could be started");
+}
+
+// With more threads than processors nobody spins; what that costs depends on the machine, that it works does not.
+TEST(ThreadPool, ManyMoreThreadsThanProcessors) {
+  ThreadPool pool(64);
+  for (int round = 0; round < 50; ++round) {
+    std::atomic<size_t> sum{0};
+    pool.parallel_for(100, 1, [&](size_t begin, size_t) { sum += begin; });
+    ASSERT_EQ(sum, 4950u);
   }
 }
 
