@@ -55,8 +55,8 @@ double sampled_rate(double window, int tries, const std::function<double()>& rat
 
 void CpuCeilings::Free::operator()(std::byte* memory) const { std::free(memory); }
 
-CpuCeilings::CpuCeilings(uint32_t threads, uint64_t memory_bytes)
-    : loops_(best_loops()),
+CpuCeilings::CpuCeilings(CpuIsa isa, uint32_t threads, uint64_t memory_bytes)
+    : loops_(loops_of(isa)),
       pool_(threads),
       bytes_(std::max<uint64_t>(memory_bytes / kPiece, 2) * kPiece),
       memory_(static_cast<std::byte*>(std::aligned_alloc(4096, bytes_))) {

@@ -30,8 +30,9 @@ class CpuCeilings {
   static constexpr double kLongestWindow = 0.1;
   static constexpr uint64_t kCacheBytes = uint64_t{512} << 10;  // fits the second-level caches of today
 
-  // Reads walk through `memory_bytes`, which must exceed the last-level cache several times. threads = 0: all.
-  explicit CpuCeilings(uint32_t threads = 0, uint64_t memory_bytes = uint64_t{512} << 20);
+  // The loops of `isa`, which the processor must have. Reads walk through `memory_bytes`, which must exceed the
+  // last-level cache several times. threads = 0: all.
+  explicit CpuCeilings(CpuIsa isa, uint32_t threads = 0, uint64_t memory_bytes = uint64_t{512} << 20);
 
   // The best of kTries tries of each, about 2 ms long: noise on a shared machine only ever slows down. Work that takes
   // `window` seconds cannot slip between the noise, though: from kSustainedFrom on, tries fill that time (at most

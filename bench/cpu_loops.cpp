@@ -1,9 +1,6 @@
 #include "bench/cpu_loops.h"
 
 #include <cstring>
-
-#include "runtime/cpu/cpu_features.h"
-
 namespace nibble::bench {
 namespace {
 
@@ -36,9 +33,9 @@ CpuLoops baseline_loops() {
   return {.isa = "baseline", .read = read_words, .f32 = {.run = multiply_add, .flops_per_round = 2 * kChains}};
 }
 
-CpuLoops best_loops() {
+CpuLoops loops_of([[maybe_unused]] CpuIsa isa) {
 #if defined(__x86_64__)
-  switch (detect_cpu_isa()) {
+  switch (isa) {
     case CpuIsa::kAvx512Dot:
       return avx512_dot_loops();
     case CpuIsa::kAvx512:

@@ -7,6 +7,8 @@
 #include <span>
 #include <string_view>
 
+#include "runtime/cpu/cpu_kernel.h"
+
 namespace nibble::bench {
 
 // Reads every cache line of `memory` (a multiple of 4096 bytes, aligned to 64); returns a value that depends on all.
@@ -32,7 +34,7 @@ CpuLoops avx2_loops();
 CpuLoops avx512_loops();
 CpuLoops avx512_dot_loops();
 
-// Those of the highest instruction set that the processor has.
-CpuLoops best_loops();
+// Those of an instruction set that the processor has.
+CpuLoops loops_of(CpuIsa isa);
 
 }  // namespace nibble::bench

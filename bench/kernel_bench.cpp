@@ -187,7 +187,7 @@ std::vector<std::string> variants_on(const KernelSpec& kernel, const DeviceInfo&
   std::vector<std::string> names;
   if (info.backend == BackendKind::kCpu) {
     for (const CpuKernel& implementation : cpu_kernels_of(kernel.name)) {
-      if (implementation.isa <= detect_cpu_isa()) names.emplace_back(implementation.variant);
+      if (implementation.isa <= cpu_isa_of(info.capabilities)) names.emplace_back(implementation.variant);
     }
     return names;
   }

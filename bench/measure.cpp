@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "bench/clock.h"
+#include "runtime/cpu/cpu_features.h"
 
 namespace nibble::bench {
 namespace {
@@ -37,6 +38,8 @@ Ratio share_of(const PairedTimes& times, uint64_t work, const Rate& rate) {
   return ratio_of(values);
 }
 
+bool is_cpu(const Device& device) { return device.info().backend == BackendKind::kCpu; }
+
 Ratio inverse(const Ratio& ratio) { return {.median = 1 / ratio.median, .min = 1 / ratio.max, .max = 1 / ratio.min}; }
 
 double median_rate(const std::vector<CeilingSample>& samples, const Rate& rate) {
@@ -47,7 +50,10 @@ double median_rate(const std::vector<CeilingSample>& samples, const Rate& rate) 
 
 }  // namespace
 
-Ceilings::Ceilings(Device& device, uint32_t threads) : cpu_(threads) {
+// What the cpu device may use of the processor is what its kernels are put beside.
+Ceilings::Ceilings(Device& device, uint32_t threads)
+    : cpu_(is_cpu(device) ? cpu_isa_of(device.info().capabilities) : detect_cpu_isa(),
+           is_cpu(device) ? device.info().compute_units : threads) {
   if (device.info().backend != BackendKind::kCpu) own_ = std::make_unique<DevicePeaks>(device);
 }
 

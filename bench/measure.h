@@ -33,7 +33,7 @@ struct CeilingSample {
 // Samples the cpu and, where the workload runs elsewhere, that device too.
 class Ceilings {
  public:
-  // `threads` of the cpu; 0 = all.
+  // `threads` of the cpu beside another device; 0 = all. The cpu device says its own.
   explicit Ceilings(Device& device, uint32_t threads = 0);
   // For work that takes `window` seconds; see CpuCeilings::sample().
   CeilingSample sample(double window);

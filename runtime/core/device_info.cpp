@@ -12,9 +12,9 @@ namespace nibble {
 namespace {
 
 constexpr std::array<std::string_view, static_cast<size_t>(Capability::kCount)> kCapabilityNames = {
-    "subgroups",     "f16",        "int8_dot",      "matrix_units", "int64",       "storage8",
-    "storage16",     "bda",        "texel_buffers", "timestamps",   "host_memory", "subgroup_size_control",
-    "mapped_memory", "host_import"};
+    "subgroups",     "f16",         "int8_dot",      "matrix_units", "int64",       "storage8",
+    "storage16",     "bda",         "texel_buffers", "timestamps",   "host_memory", "subgroup_size_control",
+    "mapped_memory", "host_import", "avx2",          "avx512",       "avx512_dot"};
 
 struct LimitField {
   std::string_view name;
@@ -78,6 +78,22 @@ Capability capability_from_name(std::string_view name) {
     if (kCapabilityNames[i] == name) return static_cast<Capability>(i);
   }
   fail(ErrorCode::kUsage, "unknown capability '{}'; known: {}", name, fmt::join(kCapabilityNames, ", "));
+}
+
+bool can_have(BackendKind kind, Capability capability) {
+  switch (capability) {
+    case Capability::kAvx2:
+    case Capability::kAvx512:
+    case Capability::kAvx512Dot:
+    case Capability::kHostMemory:
+      return kind == BackendKind::kCpu;
+    case Capability::kInt64:
+    case Capability::kTimestamps:
+    case Capability::kHostImport:
+      return true;
+    default:
+      return kind != BackendKind::kCpu;
+  }
 }
 
 void apply_limit(DeviceInfo& info, std::string_view assignment) {

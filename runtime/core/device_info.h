@@ -33,11 +33,17 @@ enum class Capability : uint32_t {
   kSubgroupSizeControl,
   kMappedMemory,  // the host reaches device memory in place: uploads and downloads are plain copies
   kHostImport,    // buffers can lie in memory that the host made, a mapped file's for example
+  // Instruction sets of the cpu backend, each with all before it: without one, those after it are not used either.
+  kAvx2,
+  kAvx512,
+  kAvx512Dot,
   kCount,
 };
 std::string_view name_of(Capability capability);
 // Throws kUsage with the list of names for an unknown one.
 Capability capability_from_name(std::string_view name);
+// Whether some device of an API can have it: instruction sets are the cpu's, subgroups are not.
+bool can_have(BackendKind kind, Capability capability);
 
 class CapabilitySet {
  public:

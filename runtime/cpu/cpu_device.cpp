@@ -1,7 +1,5 @@
 // The cpu backend: kernels are C++ functions over ranges of work items, run one dispatch after the other, each spread
 // over a thread pool. Weights are used where they lie (wrap_host), without a copy.
-#include <sys/sysinfo.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstring>
@@ -9,6 +7,9 @@
 #include <set>
 
 #include "runtime/base/error.h"
+#include "runtime/base/host_memory.h"
+#include "runtime/base/log.h"
+#include "runtime/base/processors.h"
 #include "runtime/base/scratch_file.h"
 #include "runtime/base/thread_pool.h"
 #include "runtime/core/kernel_table.h"
@@ -88,7 +89,12 @@ std::span<std::byte> bytes_of(const BufferView& view) {
 class CpuDevice final : public Device {
  public:
   CpuDevice(DeviceInfo info, const DeviceOptions& options)
-      : info_(std::move(info)), force_variant_(options.force_variant), isa_(detect_cpu_isa()), pool_(options.threads) {}
+      : info_(std::move(info)),
+        force_variant_(options.force_variant),
+        isa_(cpu_isa_of(info_.capabilities)),
+        pool_(info_.compute_units) {
+    info_.compute_units = static_cast<uint32_t>(pool_.size());
+  }
 
   const DeviceInfo& info() const override { return info_; }
 
@@ -247,30 +253,61 @@ std::string processor_name() {
   return "unknown processor";
 }
 
+// As many as were asked for, but no more than there are processors: others would only wait for each other.
+uint32_t threads_for(uint32_t asked, const Processors& processors) {
+  const auto usable = static_cast<uint32_t>(processors.usable);
+  return asked == 0 ? usable : std::min(asked, usable);
+}
+
+std::string describe_threads(uint32_t asked, const Processors& processors) {
+  const uint32_t threads = threads_for(asked, processors);
+  return fmt::format("{} thread{} ({}{})", threads, threads == 1 ? "" : "s", describe(processors),
+                     asked == 0 ? "" : fmt::format("; --threads {}", asked));
+}
+
 DeviceInfo describe_cpu(const DeviceOptions& options) {
-  struct sysinfo memory {};
-  sysinfo(&memory);
-  const uint64_t ram = uint64_t{memory.totalram} * memory.mem_unit;
+  const HostMemory memory = total_host_memory();
+  const Processors processors = usable_processors();
   DeviceInfo info{.id = "cpu",
                   .backend = BackendKind::kCpu,
                   .type = DeviceType::kCpu,
                   .name = processor_name(),
                   .driver = "nibble",
-                  .driver_version = std::string(name_of(detect_cpu_isa())),
                   .api_version = ""};
-  info.compute_units = static_cast<uint32_t>(ThreadPool(options.threads).size());
-  info.limits = {.max_range = ram,
-                 .max_allocation = ram,
-                 .memory_bytes = ram,
+  info.compute_units = threads_for(options.threads, processors);
+  info.limits = {.max_range = memory.bytes,
+                 .max_allocation = memory.bytes,
+                 .memory_bytes = memory.bytes,
                  .max_storage_bindings = 1u << 20,  // pointers: a list as long as there are experts
                  .offset_alignment = 64,
                  .max_params_bytes = 4096,
                  .max_workgroup_size = 1u << 20,
                  .max_workgroup_memory = 1u << 20};
-  info.capabilities = {Capability::kHostMemory, Capability::kInt64, Capability::kTimestamps, Capability::kHostImport};
+  info.capabilities = capabilities_of(detect_cpu_isa());
+  for (const Capability c :
+       {Capability::kHostMemory, Capability::kInt64, Capability::kTimestamps, Capability::kHostImport}) {
+    info.capabilities.add(c);
+  }
   for (const std::string& limit : options.limits) apply_limit(info, limit);
   for (const Capability c : options.disabled) info.capabilities.remove(c);
+  // Without one instruction set those built on it are gone too.
+  const CpuIsa isa = cpu_isa_of(info.capabilities);
+  for (const Capability c : {Capability::kAvx2, Capability::kAvx512, Capability::kAvx512Dot}) {
+    if (!capabilities_of(isa).has(c)) info.capabilities.remove(c);
+  }
+  info.driver_version = name_of(isa);
+  info.notes.push_back(describe_threads(options.threads, processors));
+  if (!memory.reason.empty()) {
+    info.notes.push_back(fmt::format("{} of memory: {}", format_bytes(memory.bytes), memory.reason));
+  }
   return info;
+}
+
+void warn_of_surplus_threads(uint32_t asked) {
+  const Processors processors = usable_processors();
+  if (asked <= processors.usable) return;
+  warn("--threads {} is more than there are processors ({}); {} are used", asked, describe(processors),
+       processors.usable);
 }
 
 class CpuBackend final : public Backend {
@@ -278,6 +315,7 @@ class CpuBackend final : public Backend {
   BackendKind kind() const override { return BackendKind::kCpu; }
   std::vector<DeviceInfo> list(const DeviceOptions& options) override { return {describe_cpu(options)}; }
   std::unique_ptr<Device> open(size_t, const DeviceOptions& options) override {
+    warn_of_surplus_threads(options.threads);
     return std::make_unique<CpuDevice>(describe_cpu(options), options);
   }
 };

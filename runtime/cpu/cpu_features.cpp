@@ -31,6 +31,20 @@ std::string_view name_of(CpuIsa isa) {
   return "?";
 }
 
+CpuIsa cpu_isa_of(const CapabilitySet& capabilities) {
+  if (!capabilities.has(Capability::kAvx2)) return CpuIsa::kBaseline;
+  if (!capabilities.has(Capability::kAvx512)) return CpuIsa::kAvx2;
+  return capabilities.has(Capability::kAvx512Dot) ? CpuIsa::kAvx512Dot : CpuIsa::kAvx512;
+}
+
+CapabilitySet capabilities_of(CpuIsa isa) {
+  CapabilitySet set;
+  if (isa >= CpuIsa::kAvx2) set.add(Capability::kAvx2);
+  if (isa >= CpuIsa::kAvx512) set.add(Capability::kAvx512);
+  if (isa >= CpuIsa::kAvx512Dot) set.add(Capability::kAvx512Dot);
+  return set;
+}
+
 std::span<const CpuKernel> cpu_kernels_of(std::string_view kernel) {
   static const std::map<std::string_view, std::vector<CpuKernel>> table = {
 #define NIBBLE_KERNEL(name) {#name, cpu_kernels::name()},

@@ -91,7 +91,7 @@ std::vector<std::string> CaseRunner::variants_of(const KernelSpec& kernel) {
   std::vector<std::string> names;
   if (device_id_ == "cpu") {
     for (const CpuKernel& implementation : cpu_kernels_of(kernel.name)) {
-      if (implementation.isa <= detect_cpu_isa()) names.emplace_back(implementation.variant);
+      if (implementation.isa <= cpu_isa_of(info().capabilities)) names.emplace_back(implementation.variant);
     }
     return names;
   }

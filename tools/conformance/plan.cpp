@@ -38,10 +38,10 @@ std::string missing_for(const Variant& variant, const DeviceInfo& info) {
   return fmt::format("{}", fmt::join(missing, ", "));
 }
 
-std::vector<VariantChoice> variants_on_cpu(const KernelSpec& kernel) {
+std::vector<VariantChoice> variants_on_cpu(const DeviceInfo& info, const KernelSpec& kernel) {
   std::vector<VariantChoice> choices;
   for (const CpuKernel& implementation : cpu_kernels_of(kernel.name)) {
-    const bool is_there = implementation.isa <= detect_cpu_isa();
+    const bool is_there = implementation.isa <= cpu_isa_of(info.capabilities);
     choices.push_back({std::string(implementation.variant), is_there ? "" : std::string(name_of(implementation.isa))});
   }
   return choices;
@@ -58,7 +58,7 @@ void add_subgroup_sizes(const Variant& variant, const DeviceInfo& info, std::vec
 
 // Variants written for another API are not rows: no device of this one could ever run them.
 std::vector<VariantChoice> variants_on(const DeviceInfo& info, const KernelSpec& kernel, bool full) {
-  if (info.backend == BackendKind::kCpu) return variants_on_cpu(kernel);
+  if (info.backend == BackendKind::kCpu) return variants_on_cpu(info, kernel);
   const Dialect spoken = info.backend == BackendKind::kVulkan ? Dialect::kGlsl : Dialect::kOpenCl;
   std::vector<VariantChoice> choices;
   for (const Variant& variant : kernel.variants) {
