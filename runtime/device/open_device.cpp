@@ -1,24 +1,18 @@
 #include "runtime/device/open_device.h"
 
-#include <algorithm>
 #include <array>
-#include <cctype>
 #include <charconv>
 
+#include "runtime/base/driver_call.h"
 #include "runtime/base/error.h"
+#include "runtime/base/log.h"
 #include "runtime/device/backend.h"
+#include "runtime/device/select_device.h"
 
 namespace nibble {
 namespace {
 
 std::array<Backend*, 3> backends() { return {&cpu_backend(), &vulkan_backend(), &opencl_backend()}; }
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  std::transform(result.begin(), result.end(), result.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return result;
-}
 
 std::string why_not_auto(const DeviceInfo& info) {
   switch (info.type) {
@@ -33,69 +27,61 @@ std::string why_not_auto(const DeviceInfo& info) {
   }
 }
 
-bool is_gpu(const DeviceInfo& info) {
-  return info.type == DeviceType::kDiscreteGpu || info.type == DeviceType::kIntegratedGpu ||
-         info.type == DeviceType::kVirtualGpu;
-}
+// What there is, and what there is not.
+struct Listing {
+  std::vector<FoundDevice> found;
+  std::vector<std::string> missing;   // APIs that are not there
+  std::vector<std::string> left_out;  // drivers that do not survive being loaded; nobody did without them by choice
 
-std::string describe_all(const std::vector<FoundDevice>& found) {
-  std::string text;
-  for (const FoundDevice& device : found) {
-    text += fmt::format("{}{} ({})", text.empty() ? "" : ", ", device.info.id, device.info.name);
+  std::vector<std::string> problems() const {
+    std::vector<std::string> all = left_out;
+    all.insert(all.end(), missing.begin(), missing.end());
+    return all;
   }
-  return text;
-}
+};
 
-// auto: the first discrete GPU, else the first other GPU, else the cpu. Vulkan is listed before OpenCL, so a GPU that
-// both APIs show is taken through Vulkan.
-size_t select_auto(const std::vector<FoundDevice>& found) {
-  for (const bool discrete : {true, false}) {
-    for (size_t i = 0; i < found.size(); ++i) {
-      if (!found[i].not_auto.empty() || !is_gpu(found[i].info)) continue;
-      if ((found[i].info.type == DeviceType::kDiscreteGpu) == discrete) return i;
+// Adds the devices of one API; throws as Backend::list() and the check do.
+void list_api(Backend& backend, DeviceOptions& options, Listing& listing) {
+  const std::string_view api = name_of(backend.kind());
+  if (backend.kind() != BackendKind::kCpu && options.check_drivers) {
+    for (const std::string& left_out : options.check_drivers(backend.kind(), options)) {
+      listing.left_out.push_back(fmt::format("{}: {}", api, left_out));
     }
   }
-  for (size_t i = 0; i < found.size(); ++i) {
-    if (found[i].info.backend == BackendKind::kCpu) return i;
+  const DriverCall call(fmt::format("asking the drivers of {} for their devices", api));
+  for (DeviceInfo& info : backend.list(options)) {
+    std::string reason = why_not_auto(info);
+    listing.found.push_back({.info = std::move(info), .not_auto = std::move(reason)});
   }
-  fail(ErrorCode::kNotFound, "no device found");
 }
 
-bool is_uuid_prefix(std::string_view name) {
-  const auto hex = [](unsigned char c) { return std::isxdigit(c) != 0 || c == '-'; };
-  return name.size() >= 4 && std::all_of(name.begin(), name.end(), hex);
-}
-
-std::string without_dashes(std::string_view text) {
-  std::string result = lower(text);
-  std::erase(result, '-');
-  return result;
-}
-
-std::vector<size_t> matches_of(std::string_view name, const std::vector<FoundDevice>& found) {
-  std::vector<size_t> matches;
-  const std::string wanted = lower(name);
-  const size_t at = wanted.find('@');
-  for (size_t i = 0; i < found.size(); ++i) {
-    const DeviceInfo& info = found[i].info;
-    if (info.id == wanted) return {i};
-    const bool by_pci = at != std::string::npos && wanted.substr(0, at) == name_of(info.backend) &&
-                        !info.pci_address.empty() && lower(info.pci_address).ends_with(wanted.substr(at + 1));
-    if (by_pci) matches.push_back(i);
-  }
-  if (!matches.empty() || at != std::string::npos) return matches;
-  if (is_uuid_prefix(wanted)) {
-    for (size_t i = 0; i < found.size(); ++i) {
-      if (!found[i].info.uuid.empty() && without_dashes(found[i].info.uuid).starts_with(without_dashes(wanted))) {
-        matches.push_back(i);
-      }
+Listing list_apis(std::string_view name, DeviceOptions& options) {
+  Listing listing;
+  for (Backend* backend : backends()) {
+    // The cpu is always there to be told of.
+    if (backend->kind() != BackendKind::kCpu && !may_mean(name, backend->kind())) continue;
+    try {
+      list_api(*backend, options, listing);
+    } catch (const Error& error) {
+      if (error.code() == ErrorCode::kUsage) throw;  // a mistyped --limit is not a missing driver
+      auto& problems = error.code() == ErrorCode::kDevice ? listing.left_out : listing.missing;
+      problems.push_back(fmt::format("{}: {}", name_of(backend->kind()), error.what()));
     }
   }
-  if (!matches.empty()) return matches;
-  for (size_t i = 0; i < found.size(); ++i) {
-    if (lower(found[i].info.name).find(wanted) != std::string::npos) matches.push_back(i);
+  return listing;
+}
+
+std::unique_ptr<Device> open_found(const DeviceInfo& info, const DeviceOptions& options) {
+  require_possible(options.disabled, info.backend);
+  const DriverCall call(fmt::format("opening {} ({})", info.id, info.name));
+  for (Backend* backend : backends()) {
+    if (backend->kind() != info.backend) continue;
+    const size_t colon = info.id.find(':');
+    size_t index = 0;
+    if (colon != std::string::npos) std::from_chars(info.id.data() + colon + 1, info.id.data() + info.id.size(), index);
+    return backend->open(index, options);
   }
-  return matches;
+  fail(ErrorCode::kInternal, "device '{}' belongs to no backend", info.id);
 }
 
 }  // namespace
@@ -106,53 +92,46 @@ void treat_as_gpu(DeviceInfo& info) {
   info.notes.emplace_back("a software driver that is treated as a GPU");
 }
 
-std::vector<FoundDevice> list_devices(const DeviceOptions& options, std::vector<std::string>* problems) {
-  std::vector<FoundDevice> found;
-  for (Backend* backend : backends()) {
-    try {
-      for (DeviceInfo& info : backend->list(options)) {
-        std::string reason = why_not_auto(info);
-        found.push_back({.info = std::move(info), .not_auto = std::move(reason)});
-      }
-    } catch (const Error& error) {
-      if (error.code() == ErrorCode::kUsage) throw;  // a mistyped --limit is not a missing driver
-      if (problems != nullptr) problems->push_back(fmt::format("{}: {}", name_of(backend->kind()), error.what()));
+void require_possible(const std::vector<Capability>& disabled, BackendKind kind) {
+  for (const Capability capability : disabled) {
+    if (can_have(kind, capability)) continue;
+    std::vector<std::string_view> known;
+    for (size_t i = 0; i < static_cast<size_t>(Capability::kCount); ++i) {
+      const auto other = static_cast<Capability>(i);
+      if (can_have(kind, other)) known.push_back(name_of(other));
     }
+    fail(ErrorCode::kUsage, "--disable {}: no device of {} has that; known there: {}", name_of(capability),
+         name_of(kind), fmt::join(known, ", "));
   }
-  return found;
 }
 
-size_t select_device(std::string_view name, const std::vector<FoundDevice>& found) {
-  if (name == "auto" || name.empty()) return select_auto(found);
-  const std::vector<size_t> matches = matches_of(name, found);
-  if (matches.empty()) fail(ErrorCode::kNotFound, "no device '{}'; found: {}", name, describe_all(found));
-  if (matches.size() > 1) {
-    std::vector<FoundDevice> several;
-    for (const size_t i : matches) several.push_back(found[i]);
-    fail(ErrorCode::kUsage, "device '{}' is ambiguous: {}", name, describe_all(several));
-  }
-  return matches.front();
+std::vector<FoundDevice> list_devices(const DeviceOptions& options, std::vector<std::string>* problems,
+                                      std::string_view name) {
+  DeviceOptions usable = options;
+  Listing listing = list_apis(name, usable);
+  if (problems != nullptr) *problems = listing.problems();
+  return std::move(listing.found);
 }
 
 std::unique_ptr<Device> open_device(std::string_view name, const DeviceOptions& options) {
+  DeviceOptions usable = options;
   // The cpu needs no driver to be asked, and asking them costs more than starting a small model does.
-  if (name == "cpu") return cpu_backend().open(0, options);
-  std::vector<std::string> problems;
-  const std::vector<FoundDevice> found = list_devices(options, &problems);
-  const bool by_index = name.starts_with("vulkan") || name.starts_with("opencl");
-  for (const std::string& problem : problems) {
-    if (by_index && problem.starts_with(name.substr(0, 6)))
-      fail(ErrorCode::kNotFound, "device '{}': {}", name, problem);
+  if (name == "cpu") {
+    require_possible(options.disabled, BackendKind::kCpu);
+    return cpu_backend().open(0, usable);
   }
-  const DeviceInfo& info = found[select_device(name, found)].info;
-  for (Backend* backend : backends()) {
-    if (backend->kind() != info.backend) continue;
-    const size_t colon = info.id.find(':');
-    size_t index = 0;
-    if (colon != std::string::npos) std::from_chars(info.id.data() + colon + 1, info.id.data() + info.id.size(), index);
-    return backend->open(index, options);
+  const Listing listing = list_apis(name, usable);
+  size_t chosen = 0;
+  try {
+    chosen = select_device(name, listing.found);
+  } catch (const Error& error) {
+    // What is missing may be what a problem is about.
+    const std::vector<std::string> problems = listing.problems();
+    if (error.code() != ErrorCode::kNotFound || problems.empty()) throw;
+    fail(ErrorCode::kNotFound, "{}; {}", error.what(), fmt::join(problems, "; "));
   }
-  fail(ErrorCode::kInternal, "device '{}' belongs to no backend", info.id);
+  for (const std::string& left_out : listing.left_out) warn("{}", left_out);
+  return open_found(listing.found[chosen].info, usable);
 }
 
 }  // namespace nibble

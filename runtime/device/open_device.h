@@ -12,6 +12,13 @@
 
 namespace nibble {
 
+struct DeviceOptions;
+
+// What a program does before the drivers of an API come into its process, to find out which of them survive that. It
+// may take drivers out of the options, and says what it left out and why, a line each. Throws kUnsupported where
+// nothing of the API can be used.
+using DriverCheck = std::function<std::vector<std::string>(BackendKind api, DeviceOptions& options)>;
+
 struct DeviceOptions {
   std::vector<std::string> icds;     // --icd FILE: Vulkan driver manifests beside the system's
   std::vector<std::string> limits;   // --limit key=value
@@ -24,6 +31,7 @@ struct DeviceOptions {
   double submit_seconds = 0.2;       // budget of one submission
   std::string force_variant;         // kernels that have a variant of this name use it
   uint32_t subgroup_size = 0;        // Vulkan: of kernels that use subgroups; 0 = the driver's choice
+  DriverCheck check_drivers;         // before an API's drivers are loaded; empty = nothing is done
   bool as_gpu = false;               // what is meant for GPUs also runs on a software driver: tests it, slowly
   // Called before each dispatch is recorded, whose kernel some drivers compile for seconds. What it throws ends the
   // recording: there is no program then, and the device is as it was.
@@ -40,14 +48,23 @@ struct FoundDevice {
 };
 
 // Every device of every backend, in order cpu, vulkan:N, opencl:N. A backend whose loader is missing lists nothing and
-// says why in `problems`. The same driver and device listed twice by one API shows once.
-std::vector<FoundDevice> list_devices(const DeviceOptions& options, std::vector<std::string>* problems = nullptr);
+// says why in `problems`. The same driver and device listed twice by one API shows once. Only APIs that `name` can mean
+// are asked (and the cpu, which costs nothing): "opencl:0" does not even load Vulkan's drivers.
+std::vector<FoundDevice> list_devices(const DeviceOptions& options, std::vector<std::string>* problems = nullptr,
+                                      std::string_view name = "auto");
 
-// name: "auto", "cpu", "vulkan:N", "opencl:N", "vulkan@PCI-address", a UUID prefix (at least 4 hex digits), or a
-// substring of the device's name (case-insensitive). Throws kNotFound listing what there is, kUsage when ambiguous.
+// name: "auto"; "cpu", "vulkan:N", "opencl:N"; "vulkan@PCI-address"; "vulkan" or "opencl", its best GPU; a UUID prefix
+// (at least 4 hex digits); part of a GPU's name (case-insensitive); or the whole name of a software driver. Throws
+// kNotFound listing what there is, kUsage when ambiguous, for a number alone, and for a disabled capability that no
+// device of the kind has.
 std::unique_ptr<Device> open_device(std::string_view name, const DeviceOptions& options);
 
-// The pure part: which of `found` the name means.
+// Throws kUsage for what no device of an API can have: to disable it would change nothing, and look as if it made no
+// difference.
+void require_possible(const std::vector<Capability>& disabled, BackendKind kind);
+
+// The pure part: which of `found` the name means. Several matches are ranked as `auto` ranks them; a part of a name
+// never means the cpu or a software driver.
 size_t select_device(std::string_view name, const std::vector<FoundDevice>& found);
 
 }  // namespace nibble

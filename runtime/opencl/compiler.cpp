@@ -4,6 +4,8 @@
 #include <span>
 #include <vector>
 
+#include "runtime/base/driver_call.h"
+
 namespace nibble::opencl {
 
 Compiler::Compiler(cl_context context, cl_device_id device, std::string driver_identity, std::string options,
@@ -48,6 +50,7 @@ ProgramHandle Compiler::load_binary(const std::string& key) const {
 }
 
 ProgramHandle Compiler::build_source(const std::string& source, std::string_view who) const {
+  const DriverCall call(fmt::format("compiling kernel {} for OpenCL", who));
   const char* text = source.data();
   const size_t size = source.size();
   cl_int status = CL_SUCCESS;

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "runtime/base/driver_call.h"
 #include "runtime/core/kernel_needs.h"
 #include "runtime/core/variant.h"
 #include "runtime/vulkan/compiler.h"
@@ -133,6 +134,8 @@ void PipelineLibrary::create_layouts(Pipeline& pipeline) {
 }
 
 void PipelineLibrary::create(Pipeline& pipeline, const std::vector<uint32_t>& spirv, uint32_t subgroup_size) {
+  const DriverCall call(
+      fmt::format("compiling kernel {} for {} ({})", pipeline.name, context_->info().id, context_->info().name));
   create_layouts(pipeline);
   const VkShaderModuleCreateInfo module_info = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
                                                 .pNext = nullptr,

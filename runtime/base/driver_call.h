@@ -1,0 +1,25 @@
+// DriverCall: marks that this process is inside somebody else's code, a driver's, so that a crash there can say which
+// driver it was and what it was doing. They nest; the innermost counts. From one thread at a time, as devices are.
+#pragma once
+
+#include <string>
+
+namespace nibble {
+
+class DriverCall {
+ public:
+  // `doing`: "compiling kernel gemm_fp8_f32__portable for vulkan:0".
+  explicit DriverCall(std::string doing);
+  ~DriverCall();
+  DriverCall(const DriverCall&) = delete;
+  DriverCall& operator=(const DriverCall&) = delete;
+
+  // What the innermost one does, null outside of all. For signal handlers: allocates and locks nothing.
+  static const char* current() noexcept;
+
+ private:
+  std::string doing_;
+  const char* outer_;
+};
+
+}  // namespace nibble
