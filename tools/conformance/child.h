@@ -1,12 +1,12 @@
 // A child process that does a job: this program again, its replies read line by line.
 #pragma once
 
-#include <sys/types.h>
-
 #include <chrono>
 #include <string>
+#include <vector>
 
 #include "tools/conformance/job.h"
+#include "tools/drivers/child_process.h"
 
 namespace nibble::conformance {
 
@@ -15,33 +15,28 @@ class Child {
  public:
   // Throws kIo if no process can be started.
   explicit Child(const Job& job);
-  ~Child();
-  Child(const Child&) = delete;
-  Child& operator=(const Child&) = delete;
 
-  enum class Event { kLine, kEnd, kTimeout };
-  // The next line of replies, without its newline.
+  using Event = ChildProcess::Event;
+  // The next line of replies, without its newline and without the closing line.
   Event read_line(std::string& line, std::chrono::milliseconds limit);
 
   // More rows for a child of a run job that said it is idle; none end it. A child that is gone is left to read_line().
   void send_rows(const std::vector<Row>& rows);
 
-  void kill();
-  // Waits until the process has ended. "" for exit code 0, else "signal 11 (Segmentation fault)" or "exit code 1".
+  void kill() { process_.kill(); }
+  // Waits until the process has ended. "" for exit code 0 after the closing line, else "signal 11 (Segmentation
+  // fault)", "exit code 1" or "exit code 0 before its job was done": a driver may end the process as if all were well.
   std::string wait();
+  // Whether the job was done to its end, whatever became of the process then. After wait().
+  bool is_done() const { return is_done_; }
   // After wait().
-  int exit_code() const { return exit_code_; }
+  int exit_code() const { return process_.exit_code(); }
   // The end of what the driver printed, as one line of at most 300 characters.
-  std::string last_words() const;
+  std::string last_words() const { return process_.last_words(); }
 
  private:
-  pid_t pid_ = -1;
-  int replies_ = -1;
-  int output_ = -1;
-  int work_ = -1;
-  int exit_code_ = 0;
-  std::string buffered_;
-  std::string ending_;
+  ChildProcess process_;
+  bool is_done_ = false;
 };
 
 // The message, and what the child's driver printed last.

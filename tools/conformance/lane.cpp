@@ -86,7 +86,7 @@ void Lane::run_child() {
   const std::string ending = child.wait();
   if (in_flight_ != kNoRow) {
     abandon(event == Child::Event::kTimeout, with_last_words(ending, child));
-  } else if (child.exit_code() != 0 && child.exit_code() != kExitDeviceLost) {
+  } else if (!ending.empty() && child.exit_code() != kExitDeviceLost) {
     if (last_problem_.empty()) last_problem_ = with_last_words(ending, child);
     if (pending_.empty()) report_.add_notice("the process ended badly after the last case: " + last_problem_);
   }

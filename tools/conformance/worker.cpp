@@ -1,11 +1,8 @@
 // The child's side: the only process that touches drivers.
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
-#include <csignal>
 #include <map>
 #include <optional>
 
@@ -16,28 +13,31 @@
 #include "tools/conformance/job.h"
 #include "tools/conformance/probe.h"
 #include "tools/conformance/repro.h"
+#include "tools/drivers/child_process.h"
 
 namespace nibble::conformance {
 namespace {
 
-void reply(const nlohmann::ordered_json& json) {
-  const std::string line = dump(json) + "\n";
-  for (size_t done = 0; done < line.size();) {
-    const ssize_t wrote = ::write(kReplyDescriptor, line.data() + done, line.size() - done);
-    if (wrote <= 0) ::_exit(1);  // the parent is gone
-    done += static_cast<size_t>(wrote);
-  }
+void reply(const nlohmann::ordered_json& json) { reply_line(dump(json)); }
+
+BackendKind backend_of(const std::string& id) {
+  if (id.starts_with("vulkan")) return BackendKind::kVulkan;
+  return id.starts_with("opencl") ? BackendKind::kOpenCl : BackendKind::kCpu;
 }
 
 std::vector<DeviceInfo> chosen_devices(const Job& job) {
-  const std::vector<FoundDevice> found = list_devices(job.device_options);
   std::vector<DeviceInfo> chosen;
   if (job.devices.empty()) {
+    const std::vector<FoundDevice> found = list_devices(job.device_options);
     for (const FoundDevice& device : found) {
       if (device.info.type != DeviceType::kNull) chosen.push_back(device.info);
     }
   }
-  for (const std::string& name : job.devices) chosen.push_back(found[select_device(name, found)].info);
+  for (const std::string& name : job.devices) {
+    const std::vector<FoundDevice> found = list_devices(job.device_options, nullptr, name);
+    chosen.push_back(found[select_device(name, found)].info);
+    require_possible(job.device_options.disabled, chosen.back().backend);
+  }
   return chosen;
 }
 
@@ -181,26 +181,30 @@ void walk(const Job& job) {
 
 }  // namespace
 
-int work(const Job& job) {
-  // A parent that was killed must not leave a child behind that waits for a driver, and a driver that crashes on every
-  // row must not fill the disk.
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  const rlimit no_core{0, 0};
-  ::setrlimit(RLIMIT_CORE, &no_core);
+int work(Job job) {
+  follow_parent();
+  // What is disabled is meant for all devices that are tested; each does without what it can have.
+  if (job.kind != JobKind::kList) {
+    const BackendKind kind = backend_of(job.devices.at(0));
+    std::erase_if(job.device_options.disabled, [&](Capability c) { return !can_have(kind, c); });
+  }
   try {
-    if (job.kind == JobKind::kList) {
-      list(job);
-      return 0;
+    switch (job.kind) {
+      case JobKind::kList:
+        list(job);
+        break;
+      case JobKind::kWalk:
+        walk(job);
+        break;
+      case JobKind::kRepro:
+        write_repro(job);
+        break;
+      case JobKind::kRun:
+        if (!run_all(job)) return kExitDeviceLost;
+        break;
     }
-    if (job.kind == JobKind::kWalk) {
-      walk(job);
-      return 0;
-    }
-    if (job.kind == JobKind::kRepro) {
-      write_repro(job);
-      return 0;
-    }
-    return run_all(job) ? 0 : kExitDeviceLost;
+    reply_line(kClosingLine);
+    return 0;
   } catch (const Error& error) {
     reply({{"error", error.what()}, {"code", static_cast<int>(error.code())}});
     return 1;

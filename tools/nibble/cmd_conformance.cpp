@@ -1,5 +1,6 @@
 // nibble conformance: every kernel, variant and case on every device, beside the reference and what is known of the
 // driver.
+#include <algorithm>
 #include <cstdlib>
 #include <iostream>
 #include <iterator>
@@ -10,13 +11,16 @@
 #include <fmt/format.h>
 
 #include "runtime/base/error.h"
+#include "runtime/base/log.h"
 #include "runtime/base/output_file.h"
+#include "runtime/device/select_device.h"
 #include "tools/conformance/bisect.h"
 #include "tools/conformance/conformance.h"
 #include "tools/conformance/expected.h"
 #include "tools/conformance/job.h"
 #include "tools/nibble/command.h"
 #include "tools/nibble/options.h"
+#include "tools/nibble/program_end.h"
 #include "tools/nibble/terminal.h"
 #include "tools/offline/process.h"
 
@@ -42,6 +46,52 @@ void write_reports(const conformance::Report& report, const Flags& flags) {
   write_stdout(flags.is_markdown ? to_markdown(report) : to_text(report));
 }
 
+// Which drivers do not even survive being loaded. Children inherit that they are left out.
+std::vector<std::string> check_drivers(conformance::RunOptions& options) {
+  std::vector<std::string> dead;
+  for (const BackendKind api : {BackendKind::kVulkan, BackendKind::kOpenCl}) {
+    const auto means = [&](const std::string& name) { return may_mean(name, api); };
+    if (!options.devices.empty() && std::ranges::none_of(options.devices, means)) continue;
+    try {
+      for (const std::string& line : options.device_options.check_drivers(api, options.device_options)) {
+        dead.push_back(fmt::format("{}: {}", name_of(api), line));
+      }
+    } catch (const Error& error) {
+      dead.push_back(fmt::format("{}: {}", name_of(api), error.what()));
+    }
+  }
+  return dead;
+}
+
+conformance::Report run_with_progress(const conformance::RunOptions& options, const std::vector<std::string>& dead) {
+  ProgressBar bar("conformance");
+  try {
+    return conformance::run(
+        options, [&](const conformance::DeviceReport&, size_t done, size_t total) { bar.update(done, total); });
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kNotFound || dead.empty()) throw;
+    fail(ErrorCode::kNotFound, "{}; {}", error.what(), fmt::join(dead, "; "));
+  }
+}
+
+// Silence is no success: neither that of drivers which died before the first case, nor that of a run without cases.
+void require_tests(const conformance::Report& report, const conformance::RunOptions& options,
+                   const std::vector<std::string>& dead) {
+  size_t tested = 0;
+  for (const conformance::DeviceReport& device : report.devices) {
+    tested += device.rows.size() - device.count(conformance::Verdict::kUnsupported) -
+              device.count(conformance::Verdict::kSkipped);
+  }
+  if (options.devices.empty() && !dead.empty()) {
+    fail(ErrorCode::kDevice, "not tested, for they cannot be loaded: {}", fmt::join(dead, "; "));
+  }
+  for (const std::string& line : dead) warn("{}", line);
+  if (tested == 0) {
+    fail(ErrorCode::kDevice, "nothing was tested: no case of '{}' can run on {}", options.plan.kernel,
+         options.devices.empty() ? "any device" : fmt::format("{}", fmt::join(options.devices, ", ")));
+  }
+}
+
 void run(Flags flags) {
   if (!flags.update.empty() && flags.run.plan.kernel != "*") {
     fail(ErrorCode::kUsage, "--update-expected wants all kernels: leave --kernel out");
@@ -64,9 +114,8 @@ void run(Flags flags) {
     fail(ErrorCode::kUsage, "--update-expected wants whole devices: leave --disable and --limit out");
   }
   if (flags.devices != std::vector<std::string>{"all"}) flags.run.devices = flags.devices;
-  ProgressBar bar("conformance");
-  conformance::Report report = conformance::run(
-      flags.run, [&](const conformance::DeviceReport&, size_t done, size_t total) { bar.update(done, total); });
+  const std::vector<std::string> dead = check_drivers(flags.run);
+  conformance::Report report = run_with_progress(flags.run, dead);
   report.nibble_version = NIBBLE_VERSION;
   for (conformance::DeviceReport& device : report.devices) {
     if (!flags.update.empty()) update_expectations(device, flags.update);
@@ -80,12 +129,15 @@ void run(Flags flags) {
   write_reports(report, flags);
   const size_t unexpected = report.unexpected();
   if (unexpected > 0) fail(ErrorCode::kDevice, "{} rows are not as expected", unexpected);
+  require_tests(report, flags.run, dead);
 }
 
 // What a child of `nibble conformance` runs; not for people.
 [[noreturn]] void work() {
   const std::string text(std::istreambuf_iterator<char>(std::cin), {});
-  std::exit(conformance::work(conformance::parse_job(text)));
+  const int exit_code = conformance::work(conformance::parse_job(text));
+  work_is_done(exit_code);
+  std::exit(exit_code);
 }
 
 // Which rows of which devices.
@@ -153,6 +205,7 @@ void add_report_options(CLI::App& command, Flags& flags) {
 void add_conformance_command(CLI::App& program) {
   CLI::App* command = program.add_subcommand("conformance", "Find what a driver computes wrongly");
   auto flags = std::make_shared<Flags>();
+  flags->device.asks_bad_drivers_again = true;
   add_row_options(*command, *flags);
   command->add_flag("--bisect", flags->is_bisecting,
                     "Run what fails again with abilities taken away: the smallest --disable that makes it vanish");

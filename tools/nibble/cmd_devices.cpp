@@ -8,8 +8,10 @@
 
 #include "runtime/core/kernel_table.h"
 #include "runtime/core/variant.h"
+#include "tools/drivers/driver_check.h"
 #include "tools/nibble/command.h"
 #include "tools/nibble/options.h"
+#include "tools/nibble/program_end.h"
 #include "tools/nibble/terminal.h"
 
 namespace nibble {
@@ -103,7 +105,9 @@ std::string to_text(const FoundDevice& found, bool is_auto, bool with_kernels) {
 
 void run(const Flags& flags) {
   std::vector<std::string> problems;
+  const std::vector<std::string> defects = drivers::defective_files(flags.device.options.icds);
   const std::vector<FoundDevice> devices = list_devices(device_options(flags.device), &problems);
+  problems.insert(problems.end(), defects.begin(), defects.end());
   const size_t chosen = select_device("auto", devices);
   if (flags.json) {
     nlohmann::json list = nlohmann::json::array();
@@ -111,12 +115,14 @@ void run(const Flags& flags) {
     // Names come from drivers and need not be UTF-8.
     const nlohmann::json all = {{"devices", list}, {"problems", problems}};
     write_stdout(all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+    work_is_done(0);
     return;
   }
   for (size_t i = 0; i < devices.size(); ++i) {
     write_stdout(to_text(devices[i], i == chosen, flags.kernels) + "\n");
   }
   for (const std::string& problem : problems) write_stdout(fmt::format("not available: {}\n", problem));
+  work_is_done(0);
 }
 
 }  // namespace
@@ -124,6 +130,7 @@ void run(const Flags& flags) {
 void add_devices_command(CLI::App& program) {
   CLI::App* command = program.add_subcommand("devices", "List every device, its driver, limits and features");
   auto flags = std::make_shared<Flags>();
+  flags->device.asks_bad_drivers_again = true;
   add_device_flags(*command, flags->device, /*with_name=*/false);
   add_json_flag(*command, flags->json);
   command->add_flag("--kernels", flags->kernels,

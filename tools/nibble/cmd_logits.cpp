@@ -12,6 +12,7 @@
 #include "runtime/base/error.h"
 #include "tools/nibble/command.h"
 #include "tools/nibble/loading.h"
+#include "tools/nibble/program_end.h"
 #include "tools/nibble/terminal.h"
 
 namespace nibble {
@@ -104,6 +105,7 @@ void run(const Flags& flags) {
   for (size_t i = prefill; i < tokens.size(); ++i) session->feed(all.subspan(i, 1), sink);
   out.close();
   if (mtp_out) mtp_out->close();
+  work_is_done(0);
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include "runtime/base/log.h"
 #include "tools/nibble/command.h"
 #include "tools/nibble/loading.h"
+#include "tools/nibble/program_end.h"
 #include "tools/nibble/terminal.h"
 
 namespace nibble {
@@ -106,6 +107,7 @@ void run(const Flags& flags) {
   }
   score.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   print(flags, score, options.context, loaded);
+  work_is_done(0);
 }
 
 }  // namespace

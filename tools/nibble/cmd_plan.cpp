@@ -11,6 +11,7 @@
 #include "host/outline.h"
 #include "tools/nibble/command.h"
 #include "tools/nibble/loading.h"
+#include "tools/nibble/program_end.h"
 #include "tools/nibble/terminal.h"
 
 namespace nibble {
@@ -200,6 +201,7 @@ void run(const Flags& flags) {
   report.plan = plan_memory(report.device, checkpoint, report.options);
   report.assumptions = all_assumptions(flags, report);
   write_stdout(flags.json ? as_json(report) : as_text(report));
+  work_is_done(0);
 }
 
 }  // namespace

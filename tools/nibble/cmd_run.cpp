@@ -17,6 +17,7 @@
 #include "tools/nibble/command.h"
 #include "tools/nibble/generation.h"
 #include "tools/nibble/loading.h"
+#include "tools/nibble/program_end.h"
 #include "tools/nibble/session_note.h"
 #include "tools/nibble/terminal.h"
 
@@ -154,6 +155,7 @@ void run(const Flags& flags) {
     if (interrupt.interrupted()) say("interrupted; {} holds {} tokens\n", flags.save, session->position());
   }
   if (interrupt.interrupted()) throw Interrupted{};
+  work_is_done(0);
 }
 
 }  // namespace

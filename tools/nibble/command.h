@@ -10,4 +10,7 @@ namespace nibble {
 #include "tools/nibble/commands.inc"
 #undef NIBBLE_COMMAND
 
+// What a child asks of drivers before its parent loads them; not for people.
+void add_driver_worker(CLI::App& program);
+
 }  // namespace nibble

@@ -25,6 +25,10 @@ LoadedModel load_model(const ModelFlags& model, const DeviceFlags& device) {
   LoadedModel loaded;
   loaded.checkpoint = std::make_shared<const Checkpoint>(Checkpoint::open(model.directory.string()));
   loaded.device = open_device(device.name, device_options(device));
+  const DeviceInfo& info = loaded.device->info();
+  if (info.backend != BackendKind::kCpu) {
+    loaded.in_use = std::make_shared<DriverCall>(fmt::format("working on {}", describe(info)));
+  }
   ProgressBar bar("loading");
   loaded.model =
       Model::load(loaded.device, loaded.checkpoint, [&bar](uint64_t done, uint64_t total) { bar.update(done, total); });

@@ -8,12 +8,14 @@
 #include "host/checkpoint.h"
 #include "host/session.h"
 #include "host/tokenizer.h"
+#include "runtime/base/driver_call.h"
 #include "tools/nibble/options.h"
 
 namespace nibble {
 
 // Members are declared so that they are destroyed in the right order: the model before its device.
 struct LoadedModel {
+  std::shared_ptr<DriverCall> in_use;  // of a driver's device, from its opening to its end
   std::shared_ptr<Device> device;
   std::shared_ptr<const Checkpoint> checkpoint;
   std::shared_ptr<Model> model;

@@ -11,6 +11,8 @@
 #include "runtime/base/log.h"
 #include "runtime/base/mapping_guard.h"
 #include "tools/nibble/command.h"
+#include "tools/nibble/number_flags.h"
+#include "tools/nibble/program_end.h"
 #include "tools/nibble/terminal.h"
 
 namespace nibble {
@@ -62,6 +64,8 @@ int run(int argc, char** argv) {
 #define NIBBLE_COMMAND(name) add_##name##_command(program);
 #include "tools/nibble/commands.inc"
 #undef NIBBLE_COMMAND
+  add_driver_worker(program);
+  require_numbers(program);
   try {
     program.parse(argc, argv);
     return 0;
@@ -70,24 +74,30 @@ int run(int argc, char** argv) {
   }
 }
 
+int run_and_report(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const OutputClosed&) {
+    return kExitOutputClosed;
+  } catch (const Interrupted&) {
+    return kExitInterrupted;
+  } catch (const Error& error) {
+    return report(error.code() == ErrorCode::kUsage ? kExitUsage : kExitFailure, error.what());
+  } catch (const std::bad_alloc&) {
+    return report(kExitFailure, "out of memory");
+  } catch (const std::exception& error) {
+    return report(kExitFailure, error.what());
+  }
+}
+
 }  // namespace
 }  // namespace nibble
 
 int main(int argc, char** argv) {
-  using nibble::report;
-  try {
-    nibble::prepare_standard_streams();
-    nibble::guard_mappings();
-    return nibble::run(argc, argv);
-  } catch (const nibble::OutputClosed&) {
-    return nibble::kExitOutputClosed;
-  } catch (const nibble::Interrupted&) {
-    return nibble::kExitInterrupted;
-  } catch (const nibble::Error& error) {
-    return report(error.code() == nibble::ErrorCode::kUsage ? nibble::kExitUsage : nibble::kExitFailure, error.what());
-  } catch (const std::bad_alloc&) {
-    return report(nibble::kExitFailure, "out of memory");
-  } catch (const std::exception& error) {
-    return report(nibble::kExitFailure, error.what());
-  }
+  nibble::prepare_standard_streams();
+  nibble::guard_mappings();
+  nibble::watch_program_end();
+  const int exit_code = nibble::run_and_report(argc, argv);
+  nibble::work_is_done(exit_code);
+  return exit_code;
 }

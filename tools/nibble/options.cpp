@@ -1,11 +1,13 @@
 #include "tools/nibble/options.h"
 
 #include <charconv>
+#include <chrono>
 #include <cstdlib>
 
 #include "host/json_text.h"
 #include "host/session.h"
 #include "runtime/base/error.h"
+#include "tools/drivers/driver_check.h"
 #include "tools/nibble/terminal.h"
 
 namespace nibble {
@@ -81,6 +83,14 @@ void add_device_flags(CLI::App& command, DeviceFlags& flags, bool with_name) {
                   "Where compiled kernels are kept (default: nibble/ in the user's cache directory)")
       ->type_name("DIR")
       ->group(group);
+  command
+      .add_option("--driver-time", flags.driver_seconds,
+                  "Seconds that drivers may take to list their devices, which they are first asked for in a process of "
+                  "their own; those that take longer are left out")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.1, 3600.0))
+      ->capture_default_str()
+      ->group(group);
   command.add_flag("--no-cache", flags.no_cache, "Compile kernels anew and keep nothing")->group(group);
 }
 
@@ -93,6 +103,10 @@ DeviceOptions device_options(const DeviceFlags& flags) {
   } else if (options.cache_dir.empty()) {
     options.cache_dir = default_cache_directory();
   }
+  options.check_drivers =
+      drivers::make_driver_check({.limit = std::chrono::milliseconds(static_cast<int64_t>(flags.driver_seconds * 1000)),
+                                  .cache_dir = options.cache_dir,
+                                  .asks_bad_again = flags.asks_bad_drivers_again});
   return options;
 }
 

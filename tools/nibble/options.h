@@ -25,6 +25,8 @@ struct DeviceFlags {
   DeviceOptions options;
   std::vector<std::string> disabled;  // as typed; device_options() translates
   bool no_cache = false;
+  double driver_seconds = 20;           // for drivers to answer
+  bool asks_bad_drivers_again = false;  // set by commands about drivers themselves
 };
 
 // How a model is run on that device.
