@@ -71,8 +71,11 @@ double GoldenModel::noise_floor(const GoldenPrompt& prompt, const std::string& m
   for (const auto& entry : manifest_.at("prompts")) {
     if (entry.at("name") != prompt.name) continue;
     const auto& differences = entry.at("differences");
-    return std::max(differences.at(mode + " noise floor (other summation order)").at("median_step_rms").get<double>(),
-                    differences.at(mode + " noise floor (few-ulp noise)").at("median_step_rms").get<double>());
+    const auto median = [&](const std::string& of) { return differences.at(of).at("median_step_rms").get<double>(); };
+    // Where the other order of sums was not tried, the program that computes a sequence in one pass has one.
+    const std::string other_order = mode + " noise floor (other summation order)";
+    return std::max(median(mode + " noise floor (few-ulp noise)"),
+                    median(differences.contains(other_order) ? other_order : mode + ": float64 one-pass program"));
   }
   fail(ErrorCode::kNotFound, "{}: no prompt '{}' in the manifest", name_, prompt.name);
 }
