@@ -6,10 +6,15 @@ namespace nibble {
 namespace {
 
 std::atomic<const char*> innermost{nullptr};
+std::atomic<void (*)()> at_beginning{nullptr};
 
 }  // namespace
 
-DriverCall::DriverCall(std::string doing) : doing_(std::move(doing)), outer_(innermost.exchange(doing_.c_str())) {}
+DriverCall::DriverCall(std::string doing) : doing_(std::move(doing)), outer_(innermost.exchange(doing_.c_str())) {
+  if (void (*const action)() = at_beginning.load()) action();
+}
+
+void DriverCall::set_beginning(void (*action)()) { at_beginning.store(action); }
 
 DriverCall::~DriverCall() { innermost.store(outer_); }
 

@@ -14,6 +14,10 @@ class DriverCall {
   DriverCall(const DriverCall&) = delete;
   DriverCall& operator=(const DriverCall&) = delete;
 
+  // What a program does whenever one begins. Drivers bring libraries that handle signals their own way (LLVM's code for
+  // crashes loses what abort() says), so whoever wants to hear of a crash must say so again.
+  static void set_beginning(void (*action)());
+
   // What the innermost one does, null outside of all. For signal handlers: allocates and locks nothing.
   static const char* current() noexcept;
 

@@ -76,22 +76,23 @@ def plan(*args, env):
     return run("plan", "-m", MODEL, *args, env=env)
 
 
-TIME = ("--driver-time", "3")
+def limit(kind):
+    return "--driver-time", "1.5" if kind == "hang" else "30"
 
 
 @pytest.mark.parametrize("kind", DRIVERS)
 def test_a_dead_vulkan_driver_is_named_and_the_rest_works(kind, libraries, environment):
     env = environment | vulkan(libraries, kind)
     how = DRIVERS[kind][1]
-    listed = json.loads(expect_success(run("devices", "--json", *TIME, env=env)))
+    listed = json.loads(expect_success(run("devices", "--json", *limit(kind), env=env)))
     assert [device["id"] for device in listed["devices"]] == ["cpu"]
     assert any(f"{kind}.json" in problem and how in problem for problem in listed["problems"]), listed["problems"]
-    result = generate(*TIME, env=env)
+    result = generate(*limit(kind), env=env)
     expect_success(result)
     assert result.stdout.strip()
     assert b"warning" in result.stderr and f"{kind}.json".encode() in result.stderr
-    expect_error(generate("-d", "vulkan:0", *TIME, env=env), "vulkan:0", f"{kind}.json", how, code=1)
-    conformance = run("conformance", "-d", "vulkan:0", "--kernel", "rms_norm*", *TIME, env=env)
+    expect_error(generate("-d", "vulkan:0", *limit(kind), env=env), "vulkan:0", f"{kind}.json", how, code=1)
+    conformance = run("conformance", "-d", "vulkan:0", "--kernel", "rms_norm*", *limit(kind), env=env)
     expect_error(conformance, f"{kind}.json", how, code=1)
 
 
@@ -100,7 +101,7 @@ def test_a_dead_vulkan_driver_is_named_and_the_rest_works(kind, libraries, envir
 def test_a_dead_opencl_driver_leaves_the_others(kind, libraries, environment, tmp_path):
     env = environment | opencl(tmp_path, libraries, kind, others=[POCL])
     how = DRIVERS[kind][1]
-    seconds = "4" if kind == "hang" else "20"
+    seconds = "4" if kind == "hang" else "30"
     listed = json.loads(expect_success(run("devices", "--json", "--driver-time", seconds, env=env)))
     assert [device["backend"] for device in listed["devices"]] == ["cpu", "opencl"], listed["problems"]
     assert any(f"{kind}.icd" in problem and how in problem for problem in listed["problems"]), listed["problems"]
@@ -136,7 +137,7 @@ def test_a_name_of_one_api_leaves_the_other_alone(libraries, environment, tmp_pa
 def test_what_was_found_is_kept_until_it_is_asked_for(libraries, environment, tmp_path):
     env = environment | vulkan(libraries, "hang")
     expect_success(generate("--driver-time", "1", env=env))
-    kept = list((tmp_path / "cache" / "nibble" / "drivers").iterdir())
+    kept = list((tmp_path / "cache" / "nibble" / "vulkan").iterdir())
     assert kept
     begin = time.monotonic()
     again = generate("--driver-time", "3600", env=env)  # asked, it would take an hour
@@ -181,6 +182,28 @@ def test_a_driver_that_prints_and_ends_badly_changes_no_result(libraries, enviro
     env = environment | vulkan(libraries, "noisy")
     json.loads(expect_success(run("devices", "--json", env=env)))
     json.loads(expect_success(generate("--json", env=env)))
+
+
+# Calls of a driver that is good where its devices are listed; the library stands in front of OpenCL's loader.
+LATER = {
+    "crashes": ("clCreateContext", "abort()", -6, b"signal 6 (Aborted) while opening opencl:0"),
+    "exits": ("clCreateContext", "exit(0)", 1, b"ended by a driver while opening opencl:0"),
+    "crashes after the work": ("clReleaseContext", "abort()", 0, b"after the work was done"),
+    "exits after the work": ("clReleaseContext", "exit(3)", 0, b""),
+}
+
+
+@pytest.mark.skipif(not POCL.exists(), reason="PoCL is not installed")
+@pytest.mark.parametrize("what", LATER)
+def test_a_driver_that_dies_later_is_named_and_spoils_no_result(what, environment, tmp_path):
+    call, ending, code, words = LATER[what]
+    library = tmp_path / "later.so"
+    subprocess.run([GCC, "-shared", "-fPIC", "-x", "c", "-", "-o", library], check=True,
+                   input=f"#include <stdlib.h>\nvoid* {call}(void) {{ {ending}; return 0; }}\n".encode())
+    env = environment | opencl(tmp_path, tmp_path, others=[POCL]) | {"LD_PRELOAD": str(library)}
+    result = plan("-d", "opencl:0", env=env)
+    assert result.returncode == code, result.stderr
+    assert words in result.stderr
 
 
 def test_a_run_that_tests_nothing_is_no_success(environment):

@@ -2,10 +2,11 @@
 import json
 import os
 import pathlib
+import subprocess
 
 import pytest
 
-from support import GOLDEN, expect_error, expect_success, run
+from support import GOLDEN, PROGRAM, expect_error, expect_success, run
 
 SWIFTSHADER = "/usr/lib/chromium/vk_swiftshader_icd.json"
 MODEL = GOLDEN / "tiny-1-swa-csa"
@@ -74,13 +75,67 @@ def test_no_drivers_leaves_the_cpu_and_says_why():
     assert len(result["problems"]) == 2
 
 
-def test_device_by_part_of_its_name(logits):
-    for device in devices():
-        if device["type"] == "null device":
+def test_device_by_its_name(logits):
+    listed = devices()
+    for device in listed:
+        if device["type"] == "null device" or sum(d["name"] == device["name"] for d in listed) > 1:
             continue
-        same = [d for d in devices() if device["name"].lower() in d["name"].lower()]
-        result = logits(MODEL, device=device["name"])
-        if len(same) == 1:
-            expect_success(result)
-        else:
-            expect_error(result, *[d["id"] for d in same], code=2)
+        expect_success(logits(MODEL, device=device["name"]))
+
+
+@pytest.mark.parametrize("name", ["0", "1", "15", "256"])
+def test_a_number_alone_is_no_device(logits, name):
+    """Parts of "llvmpipe (LLVM 15.0.6, 256 bits)"."""
+    expect_error(logits(MODEL, device=name), f"'{name}'", "vulkan:", code=2)
+
+
+def test_a_part_of_the_processors_name_is_no_device(logits):
+    cpu = devices()[0]["name"]
+    part = cpu.split()[0]
+    gpus = [d for d in devices() if "GPU" in d["type"] and part.lower() in d["name"].lower()]
+    if not gpus:
+        expect_error(logits(MODEL, device=part), f"'{part}'", cpu)
+
+
+def test_an_instruction_set_is_disabled_with_those_built_on_it(logits):
+    sets = ["avx2", "avx512", "avx512_dot"]
+    for i, name in enumerate(sets):
+        cpu = devices("--disable", name)[0]
+        assert not set(sets[i:]) & set(cpu["features"])
+    assert devices("--disable", "avx2")[0]["driver_version"] == "baseline"
+    expect_success(logits(MODEL, "--disable", "avx512_dot,avx512,avx2"))
+    expect_error(logits(MODEL, "--disable", "subgroups"), "--disable subgroups", "avx512", code=2)
+
+
+def test_no_more_threads_than_processors_and_why():
+    usable = len(os.sched_getaffinity(0))
+    cpu = devices("--threads", "1000")[0]
+    assert 1 <= cpu["compute_units"] <= usable
+    assert f"{cpu['compute_units']} thread" in cpu["notes"][0]
+    one = min(os.sched_getaffinity(0))
+    restricted = subprocess.run([PROGRAM, "devices", "--json"], capture_output=True,
+                                preexec_fn=lambda: os.sched_setaffinity(0, {one}))
+    cpu = json.loads(expect_success(restricted))["devices"][0]
+    assert cpu["compute_units"] == 1
+    if usable > 1:
+        assert "1 of" in cpu["notes"][0] and "affinity" in cpu["notes"][0]
+
+
+def test_quotas_of_a_real_control_group():
+    """Version 1 as root, which is what some machines let a test have; texts of both versions are unit tests."""
+    group = pathlib.Path("/sys/fs/cgroup/cpu") / f"nibble_test_{os.getpid()}"
+    try:
+        group.mkdir()
+    except OSError as error:
+        pytest.skip(f"no control group can be made here: {error}")
+    try:
+        (group / "cpu.cfs_period_us").write_text("100000")
+        (group / "cpu.cfs_quota_us").write_text("100000")
+        limited = subprocess.run([PROGRAM, "devices", "--json"], capture_output=True,
+                                 preexec_fn=lambda: (group / "cgroup.procs").write_text(str(os.getpid())))
+        cpu = json.loads(expect_success(limited))["devices"][0]
+        assert cpu["compute_units"] == 1
+        if len(os.sched_getaffinity(0)) > 1:
+            assert "cgroup quota" in cpu["notes"][0]
+    finally:
+        group.rmdir()

@@ -96,6 +96,9 @@ int run_device_tests(int argc, char** argv) {
     const std::string_view argument = argv[i];
     if (argument.starts_with("--device=")) wanted_labels().emplace(argument.substr(9));
     if (argument.starts_with("--limit=")) flag_options().limits.emplace_back(argument.substr(8));
+    if (argument.starts_with("--disable=")) {
+      flag_options().disabled.push_back(capability_from_name(argument.substr(10)));
+    }
     if (argument == "--validation") flag_options().validation = true;
     if (argument == "--as-gpu") flag_options().as_gpu = true;
     if (argument == "--shuffle") flag_options().shuffle_groups = true;

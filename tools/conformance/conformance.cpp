@@ -6,9 +6,10 @@
 #include <future>
 #include <optional>
 #include <set>
-#include <thread>
+#include <system_error>
 
 #include "runtime/base/error.h"
+#include "runtime/base/processors.h"
 #include "tools/conformance/child.h"
 #include "tools/conformance/driver_label.h"
 #include "tools/conformance/job.h"
@@ -21,7 +22,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr unsigned kMostLanes = 4;  // children of a software driver at a time
+constexpr size_t kMostLanes = 4;  // children of a software driver at a time
 // A dispatch of a large model and its reference on the host's processor.
 constexpr milliseconds kWalkLimit{1'800'000};
 // Failures after which a walk ends: a kernel that is wrong is wrong in every layer.
@@ -79,14 +80,16 @@ class DeviceRun {
   // Software drivers compile on one processor for most of the time: they get a child for each of a few processors. A
   // GPU gets one, for a case that takes the device with it must not take others.
   void run() {
-    const unsigned most = is_software(device_) ? std::clamp(std::thread::hardware_concurrency(), 1u, kMostLanes) : 1;
+    const size_t most = is_software(device_) ? std::min(usable_processors().usable, kMostLanes) : 1;
     SharedReport report(device_, progress_);
     RowQueue queue(device_.rows);
     std::vector<std::future<void>> lanes;
-    for (unsigned i = 0; i < most; ++i) {
-      lanes.push_back(
-          std::async(std::launch::async, [&report, &queue, this] { Lane(report, queue, options_, limit_).run(); }));
+    const auto work = [&report, &queue, this] { Lane(report, queue, options_, limit_).run(); };
+    try {
+      while (lanes.size() + 1 < most) lanes.push_back(std::async(std::launch::async, work));
+    } catch (const std::system_error&) {  // no more threads: the lanes that there are take all rows
     }
+    work();
     for (std::future<void>& lane : lanes) lane.get();
   }
 

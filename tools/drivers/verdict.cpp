@@ -17,8 +17,9 @@ int64_t seconds_now() {
   return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
-FileCache cache_in(const std::filesystem::path& folder) {
-  return folder.empty() ? FileCache() : FileCache(folder / "drivers");
+// Beside what else is kept of the API: a folder that cannot be written is one warning.
+FileCache cache_in(const std::filesystem::path& folder, BackendKind api) {
+  return folder.empty() ? FileCache() : FileCache(folder / name_of(api));
 }
 
 }  // namespace
@@ -47,7 +48,7 @@ std::optional<Verdict> unpack_verdict(const std::string& text, const std::string
 }
 
 std::optional<Verdict> VerdictCache::load(BackendKind api, const std::vector<std::string>& icds) const {
-  const auto content = cache_in(folder_).load(question_of(api, icds));
+  const auto content = cache_in(folder_, api).load(question_of(api, icds));
   if (!content) return std::nullopt;
   const std::string text(reinterpret_cast<const char*>(content->data()), content->size());
   return unpack_verdict(text, identity_of(api, icds), seconds_now());
@@ -55,7 +56,7 @@ std::optional<Verdict> VerdictCache::load(BackendKind api, const std::vector<std
 
 void VerdictCache::store(BackendKind api, const std::vector<std::string>& icds, const Verdict& verdict) const {
   const std::string text = pack_verdict(verdict, identity_of(api, icds), seconds_now());
-  cache_in(folder_).store(question_of(api, icds), std::as_bytes(std::span(text.data(), text.size())));
+  cache_in(folder_, api).store(question_of(api, icds), std::as_bytes(std::span(text.data(), text.size())));
 }
 
 }  // namespace nibble::drivers

@@ -180,7 +180,7 @@ void add_bench_attention_command(CLI::App& bench) {
   command
       ->add_option("--contexts", flags->contexts,
                    "Tokens that the step sees, its own included; k and M are 2^10 and 2^20")
-      ->type_name("N[,N]")
+      ->type_name("N[k|M],...")
       ->delimiter(',')
       ->allow_extra_args(false)
       ->capture_default_str();

@@ -197,7 +197,8 @@ void run(const Flags& flags) {
   report.outline = open_or_outline(report.model);
   const Checkpoint& checkpoint = report.outline.checkpoint;
   report.options = session_options(flags.session, checkpoint.config(), usual_context(checkpoint.config()));
-  report.device = open_device(flags.device.name, device_options(flags.device))->info();
+  const std::unique_ptr<Device> device = open_device(flags.device.name, device_options(flags.device));
+  report.device = device->info();
   report.plan = plan_memory(report.device, checkpoint, report.options);
   report.assumptions = all_assumptions(flags, report);
   write_stdout(flags.json ? as_json(report) : as_text(report));

@@ -114,6 +114,7 @@ void on_exit_called() {
 void watch_program_end() {
 #ifndef NIBBLE_IS_SANITIZED
   watch_signals();
+  DriverCall::set_beginning(watch_signals);
 #endif
   std::atexit(on_exit_called);
   is_watching = true;
@@ -122,6 +123,7 @@ void watch_program_end() {
 void leave_program_end_alone() {
   is_watching = false;
 #ifndef NIBBLE_IS_SANITIZED
+  DriverCall::set_beginning(nullptr);
   for (const int number : kSignals) std::signal(number, SIG_DFL);
 #endif
 }
