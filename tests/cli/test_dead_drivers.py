@@ -151,6 +151,21 @@ def test_what_was_found_is_kept_until_it_is_asked_for(libraries, environment, tm
     assert b"Aborted" in generate(env=env).stderr
 
 
+@pytest.mark.skipif(LAVAPIPE is None, reason="lavapipe is not installed")
+def test_a_layer_that_nobody_asked_for_is_switched_off(libraries, environment, tmp_path):
+    layers = tmp_path / "config" / "vulkan" / "implicit_layer.d"
+    layers.mkdir(parents=True)
+    (layers / "bad.json").write_text(json.dumps({
+        "file_format_version": "1.1.2",
+        "layer": {"name": "VK_LAYER_TEST_bad", "type": "INSTANCE", "library_path": str(libraries / "libabort.so"),
+                  "api_version": "1.3.0", "implementation_version": "1", "description": "aborts",
+                  "disable_environment": {"TEST_BAD_LAYER_OFF": "1"}}}))
+    env = environment | vulkan(libraries, others=[LAVAPIPE]) | {"XDG_CONFIG_HOME": str(tmp_path / "config")}
+    result = plan("-d", "lavapipe", env=env)
+    assert b"device   vulkan:0" in expect_success(result)
+    assert b"VK_LAYER_TEST_bad" in result.stderr and b"switched off" in result.stderr
+
+
 def test_manifests_without_a_library_are_listed(libraries, environment, tmp_path):
     text = tmp_path / "text.so"
     text.write_text("no library")
