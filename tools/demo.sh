@@ -19,7 +19,7 @@ build() {
   fi
 }
 
-# The model ends its text where a reader would speak; in the middle of a verse, drawn with some care, that takes a while.
+# The model ends a text where another turn may begin: from the middle of a verse, and drawn with care, it goes on.
 sampling=(--temp 0.7 --top-p 0.9)
 prompt="And it came to pass in those days, that there went out"
 
