@@ -61,10 +61,10 @@ Outcome run_rows(const Subject& subject, const SubjectOptions& options) {
   CaseRunner runner(device_id(options), device_options(options));
   for (const Row& row : subject.rows) {
     const KernelSpec& kernel = conformance::find_kernel_or_probe(row.kernel);
-    const std::vector<KernelCase> cases = kernel.cases();
     conformance::CaseResult result;
     try {
-      result = runner.run(kernel, row.variant, cases.at(row.case_index), conformance::case_options(row, false));
+      const KernelCase kernel_case = conformance::case_of(kernel, row);
+      result = runner.run(kernel, row.variant, kernel_case, conformance::case_options(row, false));
     } catch (const Error& error) {
       result = {.verdict = Verdict::kError, .message = error.what()};
     }
