@@ -1,6 +1,5 @@
 #include "shaders/argmax_f32/argmax_f32.h"
 
-#include <cmath>
 #include <limits>
 
 #include "runtime/core/kernel_table.h"
@@ -43,10 +42,12 @@ std::vector<Expected> reference(const CaseData& data) {
   const auto logits = spec::from_bytes<float>(data.bindings[0].content);
   Expected ids{.binding = 1};
   for (size_t row = 0; row < logits.size(); row += cols) {
-    uint32_t best = 0;
-    for (uint32_t c = 1; c < cols; ++c) {
-      const bool larger = logits[row + c] > logits[row + best] || std::isnan(logits[row + best]);
-      best = larger && !std::isnan(logits[row + c]) ? c : best;
+    uint32_t best = 0;  // also of a row without anything above -Inf
+    double largest = -std::numeric_limits<double>::infinity();
+    for (uint32_t c = 0; c < cols; ++c) {
+      if (!(double{logits[row + c]} > largest)) continue;
+      largest = logits[row + c];
+      best = c;
     }
     ids.words.push_back(best);
   }
@@ -62,7 +63,10 @@ Cost cost(std::span<const std::byte> params, const StepHeader& step) {
 const KernelSpec& kernels::argmax_f32() {
   static const KernelSpec spec{
       .name = "argmax_f32",
-      .formula = "ids[i] = index of the largest of logits[i, :], the lower one of equals",
+      .formula =
+          "ids[i] = index of the largest of logits[i, :], the lower one of equals; NaN is never larger, and 0 stands "
+          "for a row "
+          "without anything above -Inf",
       .bindings = {{"logits", ElementType::kF32, Access::kRead, BindingKind::kBuffer, "[L, cols]"},
                    {"ids", ElementType::kU32, Access::kWrite, BindingKind::kBuffer, "[L]"},
                    {"step", ElementType::kU32, Access::kRead, BindingKind::kStep, ""}},
