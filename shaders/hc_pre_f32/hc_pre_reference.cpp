@@ -1,5 +1,6 @@
 #include "shaders/hc_pre_f32/hc_pre_reference.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace nibble {
@@ -9,9 +10,11 @@ namespace {
 void balance(std::vector<double>& comb, size_t n, const HcPreParams& p) {
   const auto eps = double{p.hc_eps};
   for (size_t j = 0; j < n; ++j) {
+    // Less the largest, as every softmax does it: a row with an infinity in it is NaN altogether.
+    const double largest = *std::max_element(comb.begin() + j * n, comb.begin() + (j + 1) * n);
     double sum = 0;
-    for (size_t k = 0; k < n; ++k) sum += std::exp(comb[j * n + k]);
-    for (size_t k = 0; k < n; ++k) comb[j * n + k] = std::exp(comb[j * n + k]) / sum + eps;
+    for (size_t k = 0; k < n; ++k) sum += std::exp(comb[j * n + k] - largest);
+    for (size_t k = 0; k < n; ++k) comb[j * n + k] = std::exp(comb[j * n + k] - largest) / sum + eps;
   }
   for (uint32_t pass = 0; pass < p.sinkhorn_iters; ++pass) {
     for (size_t j = 0; j < n && pass > 0; ++j) {

@@ -70,7 +70,8 @@ TEST_P(SessionInterruptTest, SavingAndLoading) {
   EXPECT_EQ(Session::load(model_, path, stoppable())->position(), 90u);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, SessionInterruptTest, testing::ValuesIn(only_cpu(kinds_without_mtp())),
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(SessionInterruptTest);
+INSTANTIATE_TEST_SUITE_P(Cpu, SessionInterruptTest, testing::ValuesIn(only_cpu(kinds_without_mtp())),
                          [](const auto& parameter) { return parameter.param.label(); });
 
 }  // namespace
