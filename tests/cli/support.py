@@ -9,6 +9,8 @@ import subprocess
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 GOLDEN = SOURCE / "tests" / "golden" / "models"
 PROGRAM = os.environ.get("NIBBLE_PROGRAM", str(SOURCE / "build" / "dev" / "nibble"))
+# A sanitizer's build has handlers for crashes and checks at the program's end of its own.
+IS_SANITIZED = b"__asan_init" in pathlib.Path(PROGRAM).read_bytes()
 
 
 def run(*args, env=None, stdin=None, timeout=300):

@@ -9,16 +9,8 @@
 
 #include "runtime/base/driver_call.h"
 #include "runtime/base/log.h"
+#include "runtime/base/sanitized.h"
 #include "tools/drivers/driver_check.h"
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define NIBBLE_IS_SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define NIBBLE_IS_SANITIZED 1
-#endif
 
 namespace nibble {
 namespace {
