@@ -6,7 +6,7 @@
 
 #include "bench/clock.h"
 #include "host/synthetic/memory_checkpoint.h"
-#include "host/weights.h"
+#include "host/checkpoint/weights.h"
 #include "runtime/base/error.h"
 
 namespace nibble::bench {

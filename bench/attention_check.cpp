@@ -6,7 +6,7 @@
 #include "runtime/base/error.h"
 #include "runtime/core/kernel_table.h"
 #include "shaders/common/spec_util.h"
-#include "shaders/indexer_scores_f32/indexer_scores_f32.h"
+#include "shaders/indexer/indexer_scores_f32/indexer_scores_f32.h"
 
 namespace nibble::bench {
 namespace {

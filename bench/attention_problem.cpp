@@ -6,7 +6,7 @@
 
 #include "bench/kv_values.h"
 #include "bench/workload.h"
-#include "host/inventory.h"
+#include "host/checkpoint/inventory.h"
 #include "host/layers/layers.h"
 #include "host/synthetic/released_shapes.h"
 #include "runtime/core/arena.h"

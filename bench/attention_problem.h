@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "host/checkpoint.h"
-#include "host/device_weights.h"
-#include "host/kv_cache.h"
-#include "host/step_layout.h"
+#include "host/checkpoint/checkpoint.h"
+#include "host/layers/device_weights.h"
+#include "host/kv/kv_cache.h"
+#include "host/layers/step_layout.h"
 
 namespace nibble::bench {
 

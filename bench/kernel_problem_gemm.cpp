@@ -2,7 +2,7 @@
 #include "bench/kernel_problem.h"
 #include "runtime/core/x_kind.h"
 #include "shaders/common/spec_util.h"
-#include "shaders/gemm/gemm.h"
+#include "shaders/linear/gemm/gemm.h"
 
 namespace nibble::bench {
 namespace {

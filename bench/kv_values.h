@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "host/kv_cache.h"
+#include "host/kv/kv_cache.h"
 #include "runtime/base/rng.h"
 
 namespace nibble::bench {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "bench/clock.h"
-#include "host/weights.h"
+#include "host/checkpoint/weights.h"
 #include "runtime/base/error.h"
 #include "shaders/common/kv_format.h"
 

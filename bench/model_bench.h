@@ -7,7 +7,7 @@
 
 #include "bench/measure.h"
 #include "bench/profile.h"
-#include "host/session.h"
+#include "host/engine/session.h"
 
 namespace nibble::bench {
 

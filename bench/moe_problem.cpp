@@ -5,7 +5,7 @@
 
 #include "bench/kernel_problem.h"
 #include "host/layers/layers.h"
-#include "host/weight_placer.h"
+#include "host/placement/weight_placer.h"
 #include "runtime/base/error.h"
 #include "runtime/base/rng.h"
 #include "shaders/common/spec_util.h"

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "bench/workload.h"
-#include "host/device_weights.h"
+#include "host/layers/device_weights.h"
 
 namespace nibble::bench {
 

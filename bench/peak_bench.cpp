@@ -6,7 +6,7 @@
 #include "runtime/base/rng.h"
 #include "runtime/core/kernel_table.h"
 #include "shaders/common/spec_util.h"
-#include "shaders/quant_fp8_f32/quant_fp8_f32.h"
+#include "shaders/norm/quant_fp8_f32/quant_fp8_f32.h"
 
 namespace nibble::bench {
 namespace {

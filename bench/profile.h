@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "bench/table.h"
-#include "host/session.h"
+#include "host/engine/session.h"
 
 namespace nibble::bench {
 

@@ -1,6 +1,6 @@
 #include "bench/row.h"
 
-#include "host/json_text.h"
+#include "host/text/json_text.h"
 #include "runtime/base/error.h"
 #include "runtime/base/output_file.h"
 

@@ -4,9 +4,9 @@
 
 #include <string>
 
-#include "host/device_weights.h"
-#include "host/kv_cache.h"
-#include "host/step_layout.h"
+#include "host/layers/device_weights.h"
+#include "host/kv/kv_cache.h"
+#include "host/layers/step_layout.h"
 #include "runtime/core/dispatch_list.h"
 #include "runtime/core/x_kind.h"
 

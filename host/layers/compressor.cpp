@@ -1,6 +1,6 @@
 #include "host/layers/layers.h"
 #include "runtime/core/kernel_table.h"
-#include "shaders/compress_pool_f32/compress_pool_f32.h"
+#include "shaders/compressor/compress_pool_f32/compress_pool_f32.h"
 
 namespace nibble {
 

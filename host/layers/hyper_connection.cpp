@@ -1,8 +1,8 @@
 #include "host/layers/layers.h"
 #include "runtime/core/kernel_table.h"
-#include "shaders/hc_head_f32/hc_head_f32.h"
-#include "shaders/hc_post_f32/hc_post_f32.h"
-#include "shaders/hc_pre_join_f32/hc_pre_join_f32.h"
+#include "shaders/hyper/hc_head_f32/hc_head_f32.h"
+#include "shaders/hyper/hc_post_f32/hc_post_f32.h"
+#include "shaders/hyper/hc_pre_join_f32/hc_pre_join_f32.h"
 
 namespace nibble {
 

@@ -3,10 +3,10 @@
 
 #include "host/layers/layers.h"
 #include "runtime/core/kernel_table.h"
-#include "shaders/encode_index_f32/encode_index_f32.h"
-#include "shaders/indexer_scores_f32/indexer_scores_f32.h"
-#include "shaders/topk_f32/topk_f32.h"
-#include "shaders/topk_join_u32/topk_join_u32.h"
+#include "shaders/indexer/encode_index_f32/encode_index_f32.h"
+#include "shaders/indexer/indexer_scores_f32/indexer_scores_f32.h"
+#include "shaders/indexer/topk_f32/topk_f32.h"
+#include "shaders/indexer/topk_join_u32/topk_join_u32.h"
 
 namespace nibble {
 namespace {

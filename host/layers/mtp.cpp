@@ -1,6 +1,6 @@
 #include "host/layers/layers.h"
 #include "runtime/core/kernel_table.h"
-#include "shaders/add_broadcast_f32/add_broadcast_f32.h"
+#include "shaders/hyper/add_broadcast_f32/add_broadcast_f32.h"
 
 namespace nibble {
 

@@ -1,7 +1,7 @@
 // A synthetic checkpoint that is never written to disk.
 #pragma once
 
-#include "host/checkpoint.h"
+#include "host/checkpoint/checkpoint.h"
 #include "host/synthetic/tensors.h"
 
 namespace nibble {

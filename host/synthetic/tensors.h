@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "host/config.h"
-#include "host/safetensors.h"
+#include "host/checkpoint/config.h"
+#include "host/checkpoint/safetensors.h"
 
 namespace nibble {
 

@@ -6,7 +6,7 @@
 #include <type_traits>
 
 #include "runtime/base/error.h"
-#include "runtime/core/embedded_texts.h"
+#include "runtime/core/kernel_texts.h"
 
 namespace nibble {
 namespace {
@@ -123,7 +123,7 @@ bool has_constant(const Variant& variant, std::string_view name) {
 
 std::string common_texts() {
   std::string text;
-  for (const EmbeddedText& embedded : embedded_texts()) {
+  for (const EmbeddedText& embedded : kernel_texts()) {
     if (embedded.name.starts_with("common/")) text += embedded.text;
   }
   return text;
@@ -139,7 +139,7 @@ std::string params_members(const KernelSpec& kernel) {
 std::string body_text(const Variant& variant) {
   // A text with a line break in its "path" is the kernel itself: tests bring their own.
   if (variant.text.find('\n') != std::string_view::npos) return std::string(variant.text);
-  return std::string(embedded_text(variant.text));
+  return std::string(kernel_text(variant.text));
 }
 
 // Calls f(binding, slab shape) for every binding; the shape is {1, 0} where the binding has no slabs.
@@ -208,12 +208,12 @@ std::string assemble_glsl(const KernelSpec& kernel, const Variant& variant, cons
   for (const SharedArray& array : variant.shared) {
     text += fmt::format("shared {} {}[{}];\n", type_name(array.type, Dialect::kGlsl), array.name, array.count);
   }
-  text += embedded_text("dialect/glsl.prelude");
-  if (int8_dot) text += embedded_text("dialect/int8_dot.prelude");
+  text += kernel_text("dialect/glsl.prelude");
+  if (int8_dot) text += kernel_text("dialect/int8_dot.prelude");
   text += common_texts();
-  if (matrix_units || emulated_matrices) text += embedded_text("dialect/matrix_values.prelude");
-  if (matrix_units) text += embedded_text("dialect/matrix_units.prelude");
-  if (emulated_matrices) text += embedded_text("dialect/matrix_emulated.prelude");
+  if (matrix_units || emulated_matrices) text += kernel_text("dialect/matrix_values.prelude");
+  if (matrix_units) text += kernel_text("dialect/matrix_units.prelude");
+  if (emulated_matrices) text += kernel_text("dialect/matrix_emulated.prelude");
   text += access_macros(kernel, variant, slabs, Dialect::kGlsl);
   text += "void main() {\n#line 1\n";
   text += body_text(variant);
@@ -223,11 +223,11 @@ std::string assemble_glsl(const KernelSpec& kernel, const Variant& variant, cons
 
 std::string assemble_opencl(const KernelSpec& kernel, const Variant& variant, const std::vector<SlabShape>& slabs) {
   std::string text = constants_text(variant);
-  text += embedded_text("dialect/opencl.prelude");
+  text += kernel_text("dialect/opencl.prelude");
   text += common_texts();
   if (variant.dialect == Dialect::kOpenCl) {
     for (const std::string_view part : {"values", "rows", "panels", "entries"}) {
-      text += embedded_text(fmt::format("wide/{}.kernel", part));
+      text += kernel_text(fmt::format("wide/{}.kernel", part));
     }
   }
   if (!kernel.params.empty()) text += "typedef struct {\n" + params_members(kernel) + "} Params;\n";

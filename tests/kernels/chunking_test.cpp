@@ -2,10 +2,10 @@
 #include <bit>
 #include <cmath>
 
-#include "shaders/attention_f32/attention_f32.h"
+#include "shaders/attention/attention_f32/attention_f32.h"
 #include "shaders/common/kv_entry_reference.h"
 #include "shaders/common/kv_format.h"
-#include "shaders/hc_pre_f32/hc_pre_f32.h"
+#include "shaders/hyper/hc_pre_f32/hc_pre_f32.h"
 #include "tests/kernels/golden_ops.h"
 
 namespace nibble {

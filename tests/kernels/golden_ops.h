@@ -9,7 +9,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "host/npy.h"
+#include "host/checkpoint/npy.h"
 #include "runtime/core/kernel_table.h"
 #include "tests/support/test_devices.h"
 

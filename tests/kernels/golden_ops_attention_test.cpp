@@ -3,15 +3,15 @@
 #include <bit>
 #include <cmath>
 
-#include "host/rope.h"
-#include "shaders/attention_f32/attention_f32.h"
+#include "host/layers/rope.h"
+#include "shaders/attention/attention_f32/attention_f32.h"
 #include "shaders/common/kv_format.h"
 #include "shaders/common/spec_util.h"
-#include "shaders/encode_kv_f32/encode_kv_f32.h"
-#include "shaders/hc_head_f32/hc_head_f32.h"
-#include "shaders/hc_post_f32/hc_post_f32.h"
-#include "shaders/hc_pre_f32/hc_pre_f32.h"
-#include "shaders/rms_norm_rope_f32/rms_norm_rope_f32.h"
+#include "shaders/attention/encode_kv_f32/encode_kv_f32.h"
+#include "shaders/hyper/hc_head_f32/hc_head_f32.h"
+#include "shaders/hyper/hc_post_f32/hc_post_f32.h"
+#include "shaders/hyper/hc_pre_f32/hc_pre_f32.h"
+#include "shaders/norm/rms_norm_rope_f32/rms_norm_rope_f32.h"
 #include "tests/kernels/golden_ops.h"
 
 namespace nibble {

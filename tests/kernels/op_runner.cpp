@@ -8,7 +8,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "host/npy.h"
+#include "host/checkpoint/npy.h"
 #include "runtime/base/error.h"
 #include "tests/support/test_devices.h"
 

@@ -8,8 +8,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "host/npy.h"
-#include "host/session.h"
+#include "host/checkpoint/npy.h"
+#include "host/engine/session.h"
 
 namespace nibble {
 

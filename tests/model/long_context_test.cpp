@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "host/session.h"
+#include "host/engine/session.h"
 #include "runtime/base/rng.h"
 #include "tests/support/synthetic_model.h"
 #include "tests/support/temp_directory.h"

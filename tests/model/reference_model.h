@@ -6,8 +6,8 @@
 #include <span>
 #include <vector>
 
-#include "host/checkpoint.h"
-#include "host/weights.h"
+#include "host/checkpoint/checkpoint.h"
+#include "host/checkpoint/weights.h"
 
 namespace nibble {
 

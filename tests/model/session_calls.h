@@ -10,7 +10,7 @@
 
 #include <gtest/gtest.h>
 
-#include "host/session.h"
+#include "host/engine/session.h"
 
 namespace nibble {
 

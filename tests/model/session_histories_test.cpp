@@ -2,7 +2,7 @@
 // was fed the same steps and nothing else, bit for bit.
 #include <gtest/gtest.h>
 
-#include "host/session.h"
+#include "host/engine/session.h"
 #include "tests/model/session_calls.h"
 #include "tests/model/synthetic_session.h"
 

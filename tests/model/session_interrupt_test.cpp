@@ -2,7 +2,7 @@
 // that was fed just that.
 #include <gtest/gtest.h>
 
-#include "host/session.h"
+#include "host/engine/session.h"
 #include "tests/model/session_calls.h"
 #include "tests/model/synthetic_session.h"
 

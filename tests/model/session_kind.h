@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "host/config.h"
+#include "host/checkpoint/config.h"
 #include "tests/support/test_devices.h"
 
 namespace nibble {

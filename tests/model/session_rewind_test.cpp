@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include "host/session.h"
+#include "host/engine/session.h"
 #include "tests/model/session_calls.h"
 #include "tests/model/synthetic_session.h"
 #include "tests/support/expect_error.h"

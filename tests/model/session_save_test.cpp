@@ -9,8 +9,8 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "host/session.h"
-#include "host/session_file.h"
+#include "host/engine/session.h"
+#include "host/kv/session_file.h"
 #include "tests/model/session_calls.h"
 #include "tests/model/synthetic_session.h"
 #include "tests/support/expect_error.h"

@@ -8,7 +8,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "host/session.h"
+#include "host/engine/session.h"
 #include "runtime/base/rng.h"
 #include "tests/model/session_kind.h"
 #include "tests/support/synthetic_model.h"

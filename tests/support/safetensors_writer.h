@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "host/safetensors.h"
+#include "host/checkpoint/safetensors.h"
 
 namespace nibble {
 

@@ -9,7 +9,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "host/config.h"
+#include "host/checkpoint/config.h"
 #include "host/synthetic/tensors.h"
 #include "tests/support/safetensors_writer.h"
 

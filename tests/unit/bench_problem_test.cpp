@@ -12,7 +12,7 @@
 #include "bench/profile.h"
 #include "runtime/core/kernel_table.h"
 #include "runtime/device/open_device.h"
-#include "shaders/gemm/gemm.h"
+#include "shaders/linear/gemm/gemm.h"
 #include "tests/support/expect_error.h"
 
 namespace nibble::bench {

@@ -1,9 +1,9 @@
-#include "host/chat_stream.h"
+#include "host/text/chat_stream.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "host/python_json.h"
+#include "host/text/python_json.h"
 #include "runtime/base/error.h"
 #include "runtime/base/rng.h"
 

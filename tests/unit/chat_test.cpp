@@ -1,11 +1,11 @@
-#include "host/chat.h"
+#include "host/text/chat.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "host/chat_tokens.h"
-#include "host/json_text.h"
-#include "host/python_json.h"
+#include "host/text/chat_tokens.h"
+#include "host/text/json_text.h"
+#include "host/text/python_json.h"
 #include "runtime/base/error.h"
 #include "runtime/base/rng.h"
 

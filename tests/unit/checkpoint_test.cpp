@@ -1,4 +1,4 @@
-#include "host/checkpoint.h"
+#include "host/checkpoint/checkpoint.h"
 
 #include <filesystem>
 

@@ -1,4 +1,4 @@
-#include "host/config.h"
+#include "host/checkpoint/config.h"
 
 #include <limits>
 

@@ -1,8 +1,8 @@
-#include "host/control_tokens.h"
+#include "host/text/control_tokens.h"
 
 #include <gtest/gtest.h>
 
-#include "host/chat_tokens.h"
+#include "host/text/chat_tokens.h"
 
 namespace nibble {
 namespace {

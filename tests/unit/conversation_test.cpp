@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include "host/session_file.h"
+#include "host/kv/session_file.h"
 #include "runtime/base/rng.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_directory.h"

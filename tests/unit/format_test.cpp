@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-#include "host/npy.h"
+#include "host/checkpoint/npy.h"
 #include "runtime/base/rng.h"
 
 namespace nibble {

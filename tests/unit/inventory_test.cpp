@@ -1,4 +1,4 @@
-#include "host/inventory.h"
+#include "host/checkpoint/inventory.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>

@@ -1,4 +1,4 @@
-#include "host/json_text.h"
+#include "host/text/json_text.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>

@@ -19,6 +19,17 @@ namespace fs = std::filesystem;
 
 enum class Layer { kBase, kCore, kDevice, kCpu, kVulkan, kOpenCl, kHost, kTop, kUnknown };
 
+// The rooms of host/, lowest first: each may include those before it.
+constexpr std::array<std::string_view, 7> kHostRooms = {"text",   "checkpoint", "synthetic", "kv",
+                                                        "layers", "placement",  "engine"};
+
+// The place of a path's room among them; their number for a path that has none.
+size_t host_room(std::string_view path) {
+  if (!path.starts_with("host/")) return kHostRooms.size();
+  path.remove_prefix(5);
+  return static_cast<size_t>(std::ranges::find(kHostRooms, path.substr(0, path.find('/'))) - kHostRooms.begin());
+}
+
 // A kernel's spec belongs to core, its C++ implementation to the cpu backend.
 Layer layer_of(std::string_view path) {
   if (path.starts_with("runtime/base/")) return Layer::kBase;
@@ -112,9 +123,9 @@ TEST(Layering, TheTestSeesTheSources) {
   const auto files = read_sources({".h", ".cpp"});
   EXPECT_GT(files.size(), 20u);
   EXPECT_EQ(layer_of("runtime/core/hazards.cpp"), Layer::kCore);
-  EXPECT_EQ(layer_of("shaders/rms_norm/rms_norm.cpp"), Layer::kCore);
-  EXPECT_EQ(layer_of("shaders/rms_norm/rms_norm_cpu_avx2.cpp"), Layer::kCpu);
-  EXPECT_EQ(parse_include("#include \"host/npy.h\"").second, "host/npy.h");
+  EXPECT_EQ(layer_of("shaders/norm/rms_norm/rms_norm.cpp"), Layer::kCore);
+  EXPECT_EQ(layer_of("shaders/norm/rms_norm/rms_norm_cpu_avx2.cpp"), Layer::kCpu);
+  EXPECT_EQ(parse_include("#include \"host/checkpoint/npy.h\"").second, "host/checkpoint/npy.h");
 }
 
 TEST(Layering, IncludesOnlyPointDown) {
@@ -129,6 +140,20 @@ TEST(Layering, IncludesOnlyPointDown) {
       EXPECT_NE(target_layer, Layer::kUnknown)
           << file.path << ":" << i + 1 << ": \"" << target << "\" is not a path from the repository root";
       EXPECT_TRUE(allowed.contains(target_layer)) << file.path << ":" << i + 1 << ": must not include " << target;
+    }
+  }
+}
+
+TEST(Layering, RoomsOfTheHostIncludeThoseBelow) {
+  EXPECT_LT(host_room("host/kv/kv_cache.h"), host_room("host/engine/session.h"));
+  for (const SourceFile& file : read_sources({".h", ".cpp", ".inc"})) {
+    if (!file.path.starts_with("host/")) continue;
+    const size_t room = host_room(file.path);
+    ASSERT_LT(room, kHostRooms.size()) << file.path << ": no room of host/";
+    for (size_t i = 0; i < file.lines.size(); ++i) {
+      const auto [kind, target] = parse_include(file.lines[i]);
+      if (kind != '"' || !target.starts_with("host/")) continue;
+      EXPECT_LE(host_room(target), room) << file.path << ":" << i + 1 << ": must not include " << target;
     }
   }
 }

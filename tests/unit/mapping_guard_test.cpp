@@ -9,8 +9,8 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "host/mapped_file.h"
-#include "host/session.h"
+#include "host/checkpoint/mapped_file.h"
+#include "host/engine/session.h"
 #include "runtime/base/error.h"
 #include "runtime/base/sanitized.h"
 #include "runtime/device/open_device.h"

@@ -1,4 +1,4 @@
-#include "host/memory_plan.h"
+#include "host/placement/memory_plan.h"
 
 #include <filesystem>
 
@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "host/outline.h"
+#include "host/synthetic/outline.h"
 #include "runtime/device/open_device.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/safetensors_writer.h"

@@ -1,12 +1,12 @@
-#include "host/model_directory.h"
+#include "host/checkpoint/model_directory.h"
 
 #include <filesystem>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "host/checkpoint.h"
-#include "host/tokenizer.h"
+#include "host/checkpoint/checkpoint.h"
+#include "host/text/tokenizer.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/synthetic_model.h"
 #include "tests/support/temp_directory.h"

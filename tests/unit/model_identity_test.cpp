@@ -1,4 +1,4 @@
-#include "host/model_identity.h"
+#include "host/checkpoint/model_identity.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>

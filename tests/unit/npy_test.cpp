@@ -1,4 +1,4 @@
-#include "host/npy.h"
+#include "host/checkpoint/npy.h"
 
 #include <cmath>
 #include <limits>

@@ -10,8 +10,8 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "host/parts.h"
-#include "host/weights.h"
+#include "host/checkpoint/parts.h"
+#include "host/checkpoint/weights.h"
 #include "runtime/base/format.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/safetensors_writer.h"

@@ -1,4 +1,4 @@
-#include "host/python_json.h"
+#include "host/text/python_json.h"
 
 #include <bit>
 #include <cmath>

@@ -1,10 +1,10 @@
-#include "host/rope.h"
+#include "host/layers/rope.h"
 
 #include <cmath>
 
 #include <gtest/gtest.h>
 
-#include "host/npy.h"
+#include "host/checkpoint/npy.h"
 #include "runtime/base/error.h"
 
 namespace nibble {

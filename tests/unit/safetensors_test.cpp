@@ -1,4 +1,4 @@
-#include "host/safetensors.h"
+#include "host/checkpoint/safetensors.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>

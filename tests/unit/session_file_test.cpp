@@ -1,4 +1,4 @@
-#include "host/session_file.h"
+#include "host/kv/session_file.h"
 
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -13,7 +13,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "host/session_file_format.h"
+#include "host/kv/session_file_format.h"
 #include "runtime/base/rng.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_directory.h"

@@ -1,4 +1,4 @@
-#include "host/session_history.h"
+#include "host/kv/session_history.h"
 
 #include <gtest/gtest.h>
 

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "runtime/core/embedded_texts.h"
+#include "runtime/core/kernel_texts.h"
 #include "tests/support/expect_error.h"
 
 namespace nibble {
@@ -137,7 +137,7 @@ TEST(SourceAssembler, WantsAShapeForEverySlabBindingAndATextThatExists) {
   KernelSpec kernel = spec();
   kernel.variants[0].text = "made_up/none.kernel";
   expect_error([&] { assemble(kernel, {{.slabs = 1}}, Dialect::kGlsl); }, "made_up/none.kernel");
-  EXPECT_FALSE(embedded_text("common/formats.kernel").empty());
+  EXPECT_FALSE(kernel_text("common/formats.kernel").empty());
 }
 
 TEST(SlabShapes, ComeFromTheDispatch) {

@@ -1,4 +1,4 @@
-#include "host/tokenizer.h"
+#include "host/text/tokenizer.h"
 
 #include <fstream>
 #include <functional>
@@ -7,7 +7,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "host/utf8.h"
+#include "host/text/utf8.h"
 #include "runtime/base/error.h"
 #include "runtime/base/rng.h"
 

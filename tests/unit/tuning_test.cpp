@@ -2,10 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include "runtime/core/embedded_texts.h"
 #include "runtime/core/kernel_table.h"
+#include "runtime/core/kernel_texts.h"
 #include "runtime/core/variant.h"
-#include "shaders/moe/moe.h"
+#include "shaders/experts/moe/moe.h"
 
 namespace nibble {
 namespace {
@@ -72,7 +72,7 @@ TEST(Tuning, TableNamesKernelsAndVariantsThatExist) {
 TEST(ChooseVariant, ReadsSortedExpertsOnlyWhereTheyAre) {
   for (const KernelSpec* kernel : {&kernels::moe_up_fp4_f32(), &kernels::moe_up_fp8_f32()}) {
     for (const Variant& variant : kernel->variants) {
-      if (embedded_text(variant.text).find("groups[") == std::string_view::npos) continue;
+      if (kernel_text(variant.text).find("groups[") == std::string_view::npos) continue;
       EXPECT_GE(variant.requires_rows, kMoeGroupedFrom) << qualified_name(*kernel, variant);
     }
   }

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "runtime/core/embedded_texts.h"
+#include "runtime/core/kernel_texts.h"
 #include "runtime/vulkan/compiler.h"
 #include "runtime/vulkan/pipelines.h"
 #include "tests/support/expect_error.h"
@@ -41,7 +41,7 @@ TEST(VulkanCompiler, AllowsLargerWorkgroupsThanItsOwnDefault) {
 
 // The instruction must reach the driver as such: compile_glsl() validates, but a compiler might lower it.
 TEST(VulkanCompiler, KeepsIntegerDotProducts) {
-  std::string text = shader(std::string(embedded_text("dialect/int8_dot.prelude")),
+  std::string text = shader(std::string(kernel_text("dialect/int8_dot.prelude")),
                             "y[0] = float(INT8_DOT_ADD(floatBitsToUint(y[1]), floatBitsToUint(y[2]), 7));");
   text.insert(text.find('\n') + 1, "#extension GL_EXT_spirv_intrinsics : require\n");
   const std::vector<uint32_t> spirv = compile_glsl(text, "k__int8");

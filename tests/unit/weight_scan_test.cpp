@@ -1,4 +1,4 @@
-#include "host/weight_scan.h"
+#include "host/checkpoint/weight_scan.h"
 
 #include <cmath>
 #include <limits>

@@ -1,4 +1,4 @@
-#include "host/weights.h"
+#include "host/checkpoint/weights.h"
 
 #include <cmath>
 #include <functional>

@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include "runtime/base/error.h"
-#include "runtime/core/embedded_texts.h"
+#include "tools/conformance/texts.h"
 #include "tools/offline/process.h"
 
 namespace nibble::conformance {
@@ -104,9 +104,9 @@ std::string to_text(const DriverExpectations& expectations) {
 
 std::optional<DriverExpectations> load_expectations(const ExpectedSource& source, const std::string& label) {
   if (source.is_off) return std::nullopt;
-  const std::string name = fmt::format("expected/{}.json", label);
+  const std::string name = fmt::format("{}.json", label);
   if (source.directory.empty()) {
-    for (const EmbeddedText& embedded : embedded_texts()) {
+    for (const EmbeddedText& embedded : expected_texts()) {
       if (embedded.name == name) return parse_expectations(std::string(embedded.text), name);
     }
     return std::nullopt;

@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "host/session.h"
+#include "host/engine/session.h"
 #include "runtime/base/error.h"
 #include "runtime/base/rng.h"
 #include "tools/conformance/watched_device.h"

@@ -2,6 +2,7 @@
 #include <bit>
 
 #include "tools/conformance/probe_groups.h"
+#include "tools/conformance/texts.h"
 
 namespace nibble::conformance {
 namespace {
@@ -41,7 +42,7 @@ Probe edge_words() {
                    .formula = "y[0] = a[n-1], y[n-1] = a[0]",
                    .bindings = {input("a", kU32), output("y", kU32)},
                    .params = {{"n"}},
-                   .variants = {{.name = "portable", .text = "probes/edge_words.kernel", .workgroup = 32}},
+                   .variants = {{.name = "portable", .text = conformance_text("probes/edge_words.kernel"), .workgroup = 32}},
                    .grid = one_group,
                    .cases = edge_cases,
                    .reference = edge_reference,
@@ -73,7 +74,7 @@ std::vector<Expected> vector_reference(const CaseData& data) {
 
 KernelSpec vector_spec(std::string_view name) {
   return per_element({.name = name,
-                      .text = "probes/vectors.kernel",
+                      .text = conformance_text("probes/vectors.kernel"),
                       .formula = "y, z = a, b with the four parts of every vector turned round",
                       .bindings = {input("a", kU32x4), input("b", kF32x4), output("y", kU32x4), output("z", kF32x4)},
                       .cases = vector_cases,
@@ -132,7 +133,7 @@ Probe slabs() {
                    .formula = "y = the items of w in reverse order",
                    .bindings = {{"w", kU32, Access::kRead, BindingKind::kSlabs, "[items, stride]"}, output("y", kU32)},
                    .params = {{"items"}, {"stride"}},
-                   .variants = {{.name = "portable", .text = "probes/slabs.kernel", .workgroup = 64}},
+                   .variants = {{.name = "portable", .text = conformance_text("probes/slabs.kernel"), .workgroup = 64}},
                    .grid = slab_grid,
                    .cases = slab_cases,
                    .reference = slab_reference,
@@ -178,7 +179,7 @@ Probe params() {
                    .formula = "y[i] = param i",
                    .bindings = {output("y", kU32)},
                    .params = {{"a"}, {"b"}, {"c"}, {"d", true}, {"e"}, {"f", true}, {"g"}, {"h"}},
-                   .variants = {{.name = "portable", .text = "probes/params.kernel", .workgroup = 1}},
+                   .variants = {{.name = "portable", .text = conformance_text("probes/params.kernel"), .workgroup = 1}},
                    .grid = one_group,
                    .cases = params_cases,
                    .reference = params_reference,
@@ -219,7 +220,7 @@ KernelSpec step_words_spec(std::string_view name) {
           .formula = "y[t] = step[8 + t] + 1000·position for every token of the step",
           .bindings = {output("y", kU32), {"step", kU32, Access::kRead, BindingKind::kStep, ""}},
           .params = {},
-          .variants = {{.name = "portable", .text = "probes/step_words.kernel", .workgroup = 8}},
+          .variants = {{.name = "portable", .text = conformance_text("probes/step_words.kernel"), .workgroup = 8}},
           .grid = token_grid,
           .cases = step_cases,
           .reference = step_reference,

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "tools/conformance/probe_groups.h"
+#include "tools/conformance/texts.h"
 
 namespace nibble::conformance {
 namespace {
@@ -138,7 +139,7 @@ std::vector<Expected> dot_reference(const CaseData& data) {
 
 Probe add() {
   return {.spec = per_element({.name = "probe_f32_add",
-                               .text = "probes/f32_add.kernel",
+                               .text = conformance_text("probes/f32_add.kernel"),
                                .formula = "y = a + b, z = a - b",
                                .bindings = {input("a", kF32), input("b", kF32), output("y", kF32), output("z", kF32)},
                                .cases = add_cases,
@@ -150,7 +151,7 @@ Probe add() {
 
 Probe multiply() {
   return {.spec = per_element({.name = "probe_f32_multiply",
-                               .text = "probes/f32_multiply.kernel",
+                               .text = conformance_text("probes/f32_multiply.kernel"),
                                .formula = "y = a * b",
                                .bindings = {input("a", kF32), input("b", kF32), output("y", kF32)},
                                .cases = several_inputs<2, 1, -30, 31>,
@@ -162,7 +163,7 @@ Probe multiply() {
 
 Probe multiply_add(bool is_call) {
   return {.spec = per_element({.name = is_call ? "probe_f32_fma" : "probe_f32_multiply_add",
-                               .text = is_call ? "probes/f32_fma.kernel" : "probes/f32_multiply_add.kernel",
+                               .text = is_call ? conformance_text("probes/f32_fma.kernel") : conformance_text("probes/f32_multiply_add.kernel"),
                                .formula = "y = a * b + c",
                                .bindings = {input("a", kF32), input("b", kF32), input("c", kF32), output("y", kF32)},
                                .cases = several_inputs<3, 1, -6, 7>,
@@ -176,7 +177,7 @@ Probe multiply_add(bool is_call) {
 
 Probe divide() {
   return {.spec = per_element({.name = "probe_f32_divide",
-                               .text = "probes/f32_divide.kernel",
+                               .text = conformance_text("probes/f32_divide.kernel"),
                                .formula = "y = a / b",
                                .bindings = {input("a", kF32), input("b", kF32), output("y", kF32)},
                                .cases = several_inputs<2, 1, -30, 31>,
@@ -189,7 +190,7 @@ Probe divide() {
 
 Probe square_root() {
   return {.spec = per_element({.name = "probe_f32_square_root",
-                               .text = "probes/f32_square_root.kernel",
+                               .text = conformance_text("probes/f32_square_root.kernel"),
                                .formula = "y = sqrt(a)",
                                .bindings = {input("a", kF32), output("y", kF32)},
                                .cases = one_input<-60, 61>,
@@ -202,7 +203,7 @@ Probe square_root() {
 
 Probe inverse_square_root() {
   return {.spec = per_element({.name = "probe_f32_inverse_square_root",
-                               .text = "probes/f32_inverse_square_root.kernel",
+                               .text = conformance_text("probes/f32_inverse_square_root.kernel"),
                                .formula = "y = 1 / sqrt(a)",
                                .bindings = {input("a", kF32), output("y", kF32)},
                                .cases = one_input<-60, 61>,
@@ -215,7 +216,7 @@ Probe inverse_square_root() {
 
 Probe exponential() {
   return {.spec = per_element({.name = "probe_f32_exponential",
-                               .text = "probes/f32_exponential.kernel",
+                               .text = conformance_text("probes/f32_exponential.kernel"),
                                .formula = "y = exp(a)",
                                .bindings = {input("a", kF32), output("y", kF32)},
                                .cases = exponential_cases,
@@ -229,7 +230,7 @@ Probe exponential() {
 Probe dot() {
   return {.spec = per_element(
               {.name = "probe_f32_dot",
-               .text = "probes/f32_dot.kernel",
+               .text = conformance_text("probes/f32_dot.kernel"),
                .formula = "y = Σ_k a_k b_k over four",
                .bindings = {input("a", ElementType::kF32x4), input("b", ElementType::kF32x4), output("y", kF32)},
                .cases = dot_cases,

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "tools/conformance/probe_groups.h"
+#include "tools/conformance/texts.h"
 
 namespace nibble::conformance {
 namespace {
@@ -141,7 +142,7 @@ std::vector<Expected> truncation_reference(const CaseData& data) {
 
 Probe shifts() {
   return {.spec = per_element({.name = "probe_u32_shifts",
-                               .text = "probes/u32_shifts.kernel",
+                               .text = conformance_text("probes/u32_shifts.kernel"),
                                .formula = "y = a << b, a >> b, i32(a) >> b",
                                .bindings = {input("a", kU32), input("b", kU32), output("y", kU32)},
                                .cases = shift_cases,
@@ -153,7 +154,7 @@ Probe shifts() {
 
 Probe fields() {
   return {.spec = per_element({.name = "probe_u32_fields",
-                               .text = "probes/u32_bytes.kernel",
+                               .text = conformance_text("probes/u32_bytes.kernel"),
                                .formula = "y = four bytes and four signed 4-bit fields of a",
                                .bindings = {input("a", kU32), output("y", kU32)},
                                .cases = word_cases<8>,
@@ -165,7 +166,7 @@ Probe fields() {
 
 Probe arithmetic() {
   return {.spec = per_element({.name = "probe_u32_arithmetic",
-                               .text = "probes/u32_arithmetic.kernel",
+                               .text = conformance_text("probes/u32_arithmetic.kernel"),
                                .formula = "y = a + b, a - b, a * b, a / b, a % b, a & b, a | b, a ^ ~b",
                                .bindings = {input("a", kU32), input("b", kU32), output("y", kU32)},
                                .cases = pair_cases<8, 0>,
@@ -177,7 +178,7 @@ Probe arithmetic() {
 
 Probe compare() {
   return {.spec = per_element({.name = "probe_u32_compare",
-                               .text = "probes/u32_compare.kernel",
+                               .text = conformance_text("probes/u32_compare.kernel"),
                                .formula = "y = four comparisons as bits, z = min, max, signed max",
                                .bindings = {input("a", kU32), input("b", kU32), output("y", kU32), output("z", kU32)},
                                .cases = pair_cases<1, 3>,
@@ -218,7 +219,7 @@ std::vector<Expected> dot_reference(const CaseData& data) {
 
 Probe int8_dot() {
   KernelSpec spec = per_element({.name = "probe_int8_dot",
-                                 .text = "probes/int8_dot.kernel",
+                                 .text = conformance_text("probes/int8_dot.kernel"),
                                  .formula = "y = sum of the products of the signed bytes of a and b, twice",
                                  .bindings = {input("a", kU32), input("b", kU32), output("y", kU32)},
                                  .cases = dot_cases,
@@ -234,7 +235,7 @@ Probe int8_dot() {
 
 Probe to_float() {
   return {.spec = per_element({.name = "probe_u32_to_f32",
-                               .text = "probes/u32_to_f32.kernel",
+                               .text = conformance_text("probes/u32_to_f32.kernel"),
                                .formula = "y = f32(a), z = f32(i32(a))",
                                .bindings = {input("a", kU32), output("y", kF32), output("z", kF32)},
                                .cases = conversion_cases,
@@ -247,7 +248,7 @@ Probe to_float() {
 
 Probe from_float() {
   return {.spec = per_element({.name = "probe_f32_to_u32",
-                               .text = "probes/f32_to_u32.kernel",
+                               .text = conformance_text("probes/f32_to_u32.kernel"),
                                .formula = "y = u32(a), z = i32(b)",
                                .bindings = {input("a", kF32), input("b", kF32), output("y", kU32), output("z", kU32)},
                                .cases = truncation_cases,

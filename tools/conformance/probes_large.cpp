@@ -6,6 +6,7 @@
 
 #include "runtime/base/error.h"
 #include "tools/conformance/probe_groups.h"
+#include "tools/conformance/texts.h"
 
 namespace nibble::conformance {
 namespace {
@@ -121,7 +122,7 @@ std::optional<std::string> run_far_words(Device& device, const KernelSpec& spec)
 Probe large_probe(std::string_view name, std::string_view fact, std::string_view symptom,
                   std::optional<std::string> (*run)(Device&, const KernelSpec&)) {
   KernelSpec spec = per_element({.name = name,
-                                 .text = "probes/far_words.kernel",
+                                 .text = conformance_text("probes/far_words.kernel"),
                                  .formula = "y[at[i]] = 3·at[i] + seed",
                                  .bindings = {input("at", ElementType::kU32), output("y", ElementType::kU32)},
                                  .cases =

@@ -2,6 +2,7 @@
 #include <bit>
 
 #include "tools/conformance/probe_groups.h"
+#include "tools/conformance/texts.h"
 
 namespace nibble::conformance {
 namespace {
@@ -58,7 +59,7 @@ std::vector<Expected> reference(const CaseData& data) {
 
 std::vector<Probe> matrix_probes() {
   const Variant units = {.name = "matrix",
-                         .text = "probes/matrix_product.kernel",
+                         .text = conformance_text("probes/matrix_product.kernel"),
                          .workgroup = 32,
                          .shared = {{.name = "w_tile", .type = ElementType::kU32x4, .count = "48"},
                                     {.name = "x_tile", .type = ElementType::kU32x4, .count = "48"},

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "tools/conformance/probe_groups.h"
+#include "tools/conformance/texts.h"
 
 namespace nibble::conformance {
 
@@ -40,7 +41,7 @@ std::vector<Expected> no_reference(const CaseData&) { return {}; }
 // y[i] = 3·x[n-1-i] + seed
 KernelSpec advance_spec(std::string_view name) {
   return per_element({.name = name,
-                      .text = "probes/advance.kernel",
+                      .text = conformance_text("probes/advance.kernel"),
                       .formula = "y[i] = 3·x[n-1-i] + seed",
                       .bindings = {input("x", kU32), output("y", kU32)},
                       .cases = program_case,

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "tools/conformance/probe_groups.h"
+#include "tools/conformance/texts.h"
 
 namespace nibble::conformance {
 namespace {
@@ -57,7 +58,7 @@ std::vector<Expected> f16_reference(const CaseData& data) {
 Probe f16_unpack(bool denormals) {
   return {
       .spec = per_element({.name = denormals ? "probe_f16_denormals" : "probe_f16_unpack",
-                           .text = "probes/f16_unpack.kernel",
+                           .text = conformance_text("probes/f16_unpack.kernel"),
                            .formula = "y = the two f16 of a word as f32",
                            .bindings = {input("a", kU32), output("y", kF32)},
                            .cases = denormals ? f16_cases<true> : f16_cases<false>,
@@ -95,7 +96,7 @@ std::vector<Expected> extremes_reference(const CaseData& data) {
 
 Probe extremes() {
   return {.spec = per_element({.name = "probe_f32_extremes",
-                               .text = "probes/f32_extremes.kernel",
+                               .text = conformance_text("probes/f32_extremes.kernel"),
                                .formula = "y = min, max, clamp, -a, |a|",
                                .bindings = {input("a", kF32), input("b", kF32), output("y", kF32)},
                                .cases = pair_cases,
@@ -129,7 +130,7 @@ std::vector<Expected> compare_reference(const CaseData& data) {
 
 Probe compare() {
   return {.spec = per_element({.name = "probe_f32_compare",
-                               .text = "probes/f32_compare.kernel",
+                               .text = conformance_text("probes/f32_compare.kernel"),
                                .formula = "y = six comparisons as bits",
                                .bindings = {input("a", kF32), input("b", kF32), output("y", kU32)},
                                .cases = compare_cases,
@@ -160,7 +161,7 @@ std::vector<Expected> infinity_reference(const CaseData& data) {
 
 Probe infinity() {
   return {.spec = per_element({.name = "probe_f32_infinity",
-                               .text = "probes/f32_infinity.kernel",
+                               .text = conformance_text("probes/f32_infinity.kernel"),
                                .formula = "y = max(-inf, a), min(inf, a), exp(-inf), -inf < a < inf",
                                .bindings = {input("a", kF32), output("y", kF32)},
                                .cases = infinity_cases,
@@ -224,7 +225,7 @@ std::vector<Expected> nan_reference(const CaseData& data) {
 
 Probe not_a_number() {
   return {.spec = per_element({.name = "probe_f32_nan",
-                               .text = "probes/f32_nan.kernel",
+                               .text = conformance_text("probes/f32_nan.kernel"),
                                .formula = "y = what sums, products, comparisons, min, max and functions make of NaN",
                                .bindings = {input("a", kF32), input("b", kF32), output("y", kF32)},
                                .cases = nan_cases,
@@ -262,7 +263,7 @@ std::vector<Expected> denormal_reference(const CaseData& data) {
 
 Probe denormals() {
   return {.spec = per_element({.name = "probe_f32_denormals",
-                               .text = "probes/f32_denormal.kernel",
+                               .text = conformance_text("probes/f32_denormal.kernel"),
                                .formula = "y = a * 1",
                                .bindings = {input("a", kF32), output("y", kF32)},
                                .cases = denormal_cases,
@@ -293,7 +294,7 @@ std::vector<Expected> bits_reference(const CaseData& data) {
 
 Probe bits() {
   return {.spec = per_element({.name = "probe_f32_bits",
-                               .text = "probes/f32_bits.kernel",
+                               .text = conformance_text("probes/f32_bits.kernel"),
                                .formula = "y = as_u32(as_f32(a)), z = as_f32(a ^ sign)",
                                .bindings = {input("a", kU32), output("y", kU32), output("z", kF32)},
                                .cases = bits_cases,

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "tools/conformance/probe_groups.h"
+#include "tools/conformance/texts.h"
 
 namespace nibble::conformance {
 namespace {
@@ -107,7 +108,7 @@ KernelSpec subgroup_spec(std::string_view name) {
           .bindings = {input("a", ElementType::kF32), output("y", ElementType::kU32)},
           .params = {{"skip"}},
           .variants = {{.name = "subgroups",
-                        .text = "probes/subgroup.kernel",
+                        .text = conformance_text("probes/subgroup.kernel"),
                         .workgroup = kWg,
                         .requires_ = {Capability::kSubgroups},
                         .dialect = Dialect::kGlsl}},

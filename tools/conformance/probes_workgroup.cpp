@@ -2,6 +2,7 @@
 #include <array>
 
 #include "tools/conformance/probe_groups.h"
+#include "tools/conformance/texts.h"
 
 namespace nibble::conformance {
 namespace {
@@ -46,7 +47,7 @@ Probe barrier() {
                    .bindings = {output("result", kU32)},
                    .params = {{"seed"}},
                    .variants = {{.name = "portable",
-                                 .text = "probes/barrier.kernel",
+                                 .text = conformance_text("probes/barrier.kernel"),
                                  .workgroup = 64,
                                  .shared = {{"cells", kU32, "WG"}}}},
                    .grid = seven_groups,
@@ -79,7 +80,7 @@ Probe shared_memory() {
                    .bindings = {output("y", kU32)},
                    .params = {{"seed"}},
                    .variants = {{.name = "portable",
-                                 .text = "probes/shared_reverse.kernel",
+                                 .text = conformance_text("probes/shared_reverse.kernel"),
                                  .workgroup = 64,
                                  .constants = {{"SHARED_WORDS", kSharedWords}},
                                  .shared = {{"cells", kU32, "SHARED_WORDS"}}}},
@@ -115,7 +116,7 @@ Probe atomics() {
                    .bindings = {input("a", kU32), output("y", kU32)},
                    .params = {{"n"}},
                    .variants = {{.name = "portable",
-                                 .text = "probes/shared_atomics.kernel",
+                                 .text = conformance_text("probes/shared_atomics.kernel"),
                                  .workgroup = 64,
                                  .shared = {{"counts", kU32, "32"}}}},
                    .grid = seven_groups,
@@ -158,7 +159,7 @@ Probe tree_sum(std::string_view name) {
                    .bindings = {input("a", kF32), output("y", kF32)},
                    .params = {{"n"}},
                    .variants = {{.name = "portable",
-                                 .text = "probes/shared_sum.kernel",
+                                 .text = conformance_text("probes/shared_sum.kernel"),
                                  .workgroup = kWg,
                                  .shared = {{"partial", kF32, "WG"}}}},
                    .grid = seven_groups,
@@ -221,7 +222,7 @@ Probe indices(std::string_view name) {
                    .formula = "y = WG, local, x, y, z and X of every invocation, mixed",
                    .bindings = {output("y", kU32)},
                    .params = {{"groups_x"}, {"groups_y"}, {"groups_z"}},
-                   .variants = {{.name = "portable", .text = "probes/indices.kernel", .workgroup = kWg}},
+                   .variants = {{.name = "portable", .text = conformance_text("probes/indices.kernel"), .workgroup = kWg}},
                    .grid = index_grid,
                    .cases = index_cases<kWg>,
                    .reference = index_reference<kWg>,
@@ -265,7 +266,7 @@ Probe long_loop() {
                    .formula = "y[i] = rounds steps of a congruential generator from i",
                    .bindings = {output("y", kU32)},
                    .params = {{"rounds"}},
-                   .variants = {{.name = "portable", .text = "probes/long_loop.kernel", .workgroup = 32}},
+                   .variants = {{.name = "portable", .text = conformance_text("probes/long_loop.kernel"), .workgroup = 32}},
                    .grid = one_group,
                    .cases = loop_cases,
                    .reference = loop_reference,
@@ -294,7 +295,7 @@ std::vector<Expected> divergence_reference(const CaseData&) {
 
 Probe divergence() {
   return {.spec = per_element({.name = "probe_divergence",
-                               .text = "probes/divergence.kernel",
+                               .text = conformance_text("probes/divergence.kernel"),
                                .formula = "y[i] = steps of i + 1 to 1 by halving and 3n + 1",
                                .bindings = {output("y", kU32)},
                                .cases = divergence_cases,
@@ -321,7 +322,7 @@ std::vector<Expected> private_reference(const CaseData& data) {
 
 Probe private_array() {
   return {.spec = per_element({.name = "probe_private_array",
-                               .text = "probes/private_array.kernel",
+                               .text = conformance_text("probes/private_array.kernel"),
                                .formula = "y[i] = Σ_k k·a[16i + (k + i) mod 16]",
                                .bindings = {input("a", kU32), output("y", kU32)},
                                .cases = private_cases,

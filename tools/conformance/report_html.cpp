@@ -1,7 +1,7 @@
 // The report as one page: tools/conformance/report.html with the rows in it.
-#include "runtime/core/embedded_texts.h"
 #include "tools/conformance/probe.h"
 #include "tools/conformance/report.h"
+#include "tools/conformance/texts.h"
 
 namespace nibble::conformance {
 namespace {
@@ -28,7 +28,7 @@ std::string to_html(const Report& report) {
   for (const Probe& probe : probes()) {
     data["probes"][std::string(probe.spec.name)] = {{"fact", probe.fact}, {"symptom", probe.symptom}};
   }
-  std::string page(embedded_text("report.html"));
+  std::string page(conformance_text("report.html"));
   return page.replace(page.find(kPlace), kPlace.size(), script_safe(dump(data)));
 }
 

@@ -5,10 +5,10 @@
 #include <cstring>
 
 #include "runtime/base/error.h"
-#include "runtime/core/embedded_texts.h"
 #include "runtime/core/variant.h"
 #include "tools/conformance/probe.h"
 #include "tools/conformance/repro_api.h"
+#include "tools/conformance/texts.h"
 #include "tools/offline/process.h"
 
 namespace nibble::conformance {
@@ -128,14 +128,14 @@ class Writer {
     for (const auto& [name, content] : api_.files) write_file((material_.folder / name).string(), content);
     std::string rows;
     for (size_t i = 0; i < parts_.size(); ++i) rows += write_part(i);
-    std::string program(embedded_text(api_.program));
-    program = replaced(std::move(program), "// @HEAD@\n", embedded_text("repro/head.cpp"));
+    std::string program(conformance_text(api_.program));
+    program = replaced(std::move(program), "// @HEAD@\n", conformance_text("repro/head.cpp"));
     program = replaced(std::move(program), "@TITLE@", title());
     program = replaced(std::move(program), "@BUILD@", api_.build);
     program = replaced(std::move(program), "// @CASE@\n", constants(rows));
-    program = replaced(std::move(program), "// @CHECKS@\n", embedded_text("repro/checks.cpp"));
-    program = replaced(std::move(program), "// @BASICS@\n", embedded_text("repro/basics.cpp"));
-    program = replaced(std::move(program), "// @COMPARE@\n", embedded_text("repro/compare.cpp"));
+    program = replaced(std::move(program), "// @CHECKS@\n", conformance_text("repro/checks.cpp"));
+    program = replaced(std::move(program), "// @BASICS@\n", conformance_text("repro/basics.cpp"));
+    program = replaced(std::move(program), "// @COMPARE@\n", conformance_text("repro/compare.cpp"));
     write_file((material_.folder / "repro.cpp").string(), program);
     write_file((material_.folder / "report.md").string(), report());
   }

@@ -1,8 +1,8 @@
 #include "tools/nibble/chat_note.h"
 
-#include "host/chat.h"
-#include "host/json_text.h"
-#include "host/utf8.h"
+#include "host/text/chat.h"
+#include "host/text/json_text.h"
+#include "host/text/utf8.h"
 #include "runtime/base/error.h"
 
 namespace nibble {

@@ -10,7 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "host/tokenizer.h"
+#include "host/text/tokenizer.h"
 #include "tools/nibble/session_note.h"
 
 namespace nibble {

@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-#include "host/json_text.h"
+#include "host/text/json_text.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
 #include "tools/nibble/command.h"

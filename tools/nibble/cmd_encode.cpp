@@ -7,11 +7,11 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "host/chat.h"
-#include "host/chat_effort.h"
-#include "host/json_text.h"
-#include "host/python_json.h"
-#include "host/tokenizer.h"
+#include "host/text/chat.h"
+#include "host/text/chat_effort.h"
+#include "host/text/json_text.h"
+#include "host/text/python_json.h"
+#include "host/text/tokenizer.h"
 #include "runtime/base/error.h"
 #include "tools/nibble/command.h"
 #include "tools/nibble/options.h"

@@ -7,12 +7,12 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "host/checkpoint.h"
-#include "host/inventory.h"
-#include "host/json_text.h"
-#include "host/parts.h"
-#include "host/weight_scan.h"
-#include "host/weights.h"
+#include "host/checkpoint/checkpoint.h"
+#include "host/checkpoint/inventory.h"
+#include "host/text/json_text.h"
+#include "host/checkpoint/parts.h"
+#include "host/checkpoint/weight_scan.h"
+#include "host/checkpoint/weights.h"
 #include "runtime/base/error.h"
 #include "runtime/base/mapping_guard.h"
 #include "tools/nibble/command.h"

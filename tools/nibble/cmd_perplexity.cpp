@@ -9,7 +9,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "host/json_text.h"
+#include "host/text/json_text.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
 #include "tools/nibble/command.h"

@@ -11,9 +11,9 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "host/json_text.h"
-#include "host/tokenizer.h"
-#include "host/utf8.h"
+#include "host/text/json_text.h"
+#include "host/text/tokenizer.h"
+#include "host/text/utf8.h"
 #include "runtime/base/error.h"
 #include "tools/nibble/command.h"
 #include "tools/nibble/options.h"

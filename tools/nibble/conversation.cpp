@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
-#include "host/chat.h"
-#include "host/chat_effort.h"
-#include "host/chat_stream.h"
-#include "host/utf8.h"
+#include "host/text/chat.h"
+#include "host/text/chat_effort.h"
+#include "host/text/chat_stream.h"
+#include "host/text/utf8.h"
 #include "runtime/base/error.h"
 #include "tools/nibble/session_note.h"
 

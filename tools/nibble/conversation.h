@@ -24,7 +24,7 @@ struct ConversationFlags {
   std::string system;
   uint32_t max_tokens = 0;
   bool think = false;
-  std::string effort;  // host/chat_effort.h; empty: the checkpoint's usual one
+  std::string effort;  // host/text/chat_effort.h; empty: the checkpoint's usual one
 };
 
 class Conversation {

@@ -9,10 +9,10 @@
 #include <string_view>
 #include <vector>
 
-#include "host/control_tokens.h"
-#include "host/sampler.h"
-#include "host/session.h"
-#include "host/tokenizer.h"
+#include "host/text/control_tokens.h"
+#include "host/engine/sampler.h"
+#include "host/engine/session.h"
+#include "host/text/tokenizer.h"
 
 namespace nibble {
 

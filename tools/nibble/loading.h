@@ -5,9 +5,9 @@
 #include <memory>
 #include <string>
 
-#include "host/checkpoint.h"
-#include "host/session.h"
-#include "host/tokenizer.h"
+#include "host/checkpoint/checkpoint.h"
+#include "host/engine/session.h"
+#include "host/text/tokenizer.h"
 #include "runtime/base/driver_call.h"
 #include "tools/nibble/options.h"
 

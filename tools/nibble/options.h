@@ -9,7 +9,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "host/sampler.h"
+#include "host/engine/sampler.h"
 #include "runtime/device/open_device.h"
 
 namespace nibble {
@@ -53,7 +53,7 @@ void add_device_flags(CLI::App& command, DeviceFlags& flags, bool with_name = tr
 DeviceOptions device_options(const DeviceFlags& flags);
 void add_session_flags(CLI::App& command, SessionFlags& flags);
 void add_sampler_flags(CLI::App& command, SamplerFlags& flags);
-// --effort, which only has a meaning with `thinking`. host/chat_effort.h tells what it says to the model.
+// --effort, which only has a meaning with `thinking`. host/text/chat_effort.h tells what it says to the model.
 void add_effort_flag(CLI::App& command, std::string& effort, CLI::Option& thinking);
 // Checks of values that CLI11's own let through: NaN compares as inside any range, and 64 bits wrap around.
 CLI::Validator number_from_to(double low, double high);

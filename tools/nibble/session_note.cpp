@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "host/json_text.h"
+#include "host/text/json_text.h"
 #include "runtime/base/error.h"
 
 namespace nibble {

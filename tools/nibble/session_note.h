@@ -9,7 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "host/sampler.h"
+#include "host/engine/sampler.h"
 
 namespace nibble {
 

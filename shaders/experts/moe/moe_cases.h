@@ -1,0 +1,122 @@
+// Random experts for the cases of this family, and how a reference reads them.
+#pragma once
+
+#include <algorithm>
+
+#include "shaders/common/spec_util.h"
+#include "shaders/experts/moe/moe.h"
+
+namespace nibble {
+
+// One expert's stored matrix is `item_bytes` of codes and `scale_bytes` of scales, the latter padded to whole words.
+template <bool kFp4>
+struct MoeMatrixShape {
+  uint32_t rows = 0;
+  uint32_t cols = 0;
+  size_t item_bytes() const { return size_t{rows} * cols / (kFp4 ? 2 : 1); }
+  size_t scale_bytes() const { return kFp4 ? moe_fp4_scale_bytes(rows, cols) : moe_fp8_scale_bytes(rows, cols); }
+};
+
+// Appends the bindings of codes and scales for `experts` matrices. `extreme_scales` mixes in codes 0 and 1.
+template <bool kFp4>
+void add_matrices(CaseData& data, MoeMatrixShape<kFp4> shape, uint32_t experts, bool extreme_scales, Rng& rng) {
+  std::vector<uint8_t> codes = spec::random_bytes(rng, shape.item_bytes() * experts);
+  if (!kFp4) {
+    for (uint8_t& code : codes) {
+      if ((code & 0x7f) == 0x7f) --code;  // NaN is never stored
+    }
+  }
+  std::vector<uint8_t> scales(shape.scale_bytes() * experts);
+  for (uint8_t& scale : scales) {
+    scale = static_cast<uint8_t>((kFp4 ? 120 : 114) + rng.below(6));
+    if (extreme_scales && rng.below(2) == 0) scale = static_cast<uint8_t>(rng.below(2));
+  }
+  data.bindings.push_back({.content = spec::to_bytes(codes), .item_bytes = shape.item_bytes()});
+  data.bindings.push_back({.content = spec::to_bytes(scales), .item_bytes = shape.scale_bytes()});
+}
+
+// The matrices of one expert in which every code meets every scale, row by row the scales and along a row or two the
+// codes. Tokens of one_hot_rows() see one weight each, so that every product stands alone in an output.
+template <bool kFp4>
+struct EveryCode {
+  static constexpr uint32_t kRowsOfScale = kFp4 ? 1 : 128;
+  static constexpr uint32_t kCols = 32;
+  static constexpr uint32_t kTokens = kFp4 ? 16 : 2;
+  uint32_t scale_step = 1;  // greater: not all scales, but 0 and 1 of every so many
+  uint32_t rows() const { return 256 / scale_step * (scale_step == 1 ? 1 : 2) * kRowsOfScale; }
+  uint32_t scale_of(uint32_t row) const {
+    const uint32_t i = row / kRowsOfScale;
+    return scale_step == 1 ? i : (i / 2 + 1) * scale_step - 1 - i % 2 * (scale_step - 1);
+  }
+  static uint32_t code_of(uint32_t row, uint32_t col) { return kFp4 ? col % 16 : 2 * (row % 128) + col % 2; }
+};
+
+// As that, or all of them 1, for the matrix whose codes are binding `at` and whose scales are binding `at` + 1.
+template <bool kFp4>
+void put_codes(CaseData& data, size_t at, const EveryCode<kFp4>& every, bool ones) {
+  std::vector<std::byte>& codes = data.bindings[at].content;
+  std::vector<std::byte>& scales = data.bindings[at + 1].content;
+  for (uint32_t row = 0; row < every.rows(); ++row) {
+    const auto scale = static_cast<uint8_t>(ones ? 127 : every.scale_of(row));
+    scales[row / every.kRowsOfScale] = std::byte{scale};
+    for (uint32_t col = 0; col < every.kCols; ++col) {
+      auto code = static_cast<uint8_t>(ones ? (kFp4 ? 2 : 0x38) : every.code_of(row, col));
+      if (!spec::is_f32((kFp4 ? spec::e2m1(code) : spec::e4m3(code)) * spec::e8m0(scale))) code = 0;
+      const size_t i = size_t{row} * every.kCols + col;
+      if (!kFp4) codes[i] = std::byte{code};
+      if (kFp4 && col % 2 == 0) codes[i / 2] = std::byte{code};
+      if (kFp4 && col % 2 == 1) codes[i / 2] |= static_cast<std::byte>(code << 4);
+    }
+  }
+}
+
+// The sizes of a case of this family; Shape has the params and n_tokens.
+template <typename Shape>
+std::vector<spec::SizeOf<Shape>> moe_sizes() {
+  return {{"rows", [](Shape& s) -> uint32_t& { return s.params.rows; }},
+          {"cols", [](Shape& s) -> uint32_t& { return s.params.cols; }, 32},
+          {"k", [](Shape& s) -> uint32_t& { return s.params.k; }},
+          {"n_tokens", [](Shape& s) -> uint32_t& { return s.n_tokens; }}};
+}
+
+// What moe_group_u32 leaves for these ids.
+inline CaseBinding grouped_pairs(const std::vector<uint32_t>& ids, uint32_t experts) {
+  const auto pairs = static_cast<uint32_t>(ids.size());
+  std::vector<uint32_t> words(moe_group_words(pairs, experts));
+  uint32_t next = 0;
+  for (uint32_t expert = 0; expert < experts; ++expert) {
+    uint32_t in_tile = kMoeTilePairs;
+    for (uint32_t pair = 0; pair < pairs; ++pair) {
+      if (ids[pair] != expert) continue;
+      if (in_tile == kMoeTilePairs) {
+        const uint32_t tile = 4 + 4 * words[0]++;
+        words[tile] = expert;
+        words[tile + 1] = next;
+        in_tile = 0;
+      }
+      words[4 * words[0] + 2] = ++in_tile;
+      words[moe_order_at(pairs, experts) + next++] = pair;
+    }
+  }
+  // Behind the tiles lies what an earlier step with more of them left.
+  for (uint32_t tile = 4 + 4 * words[0]; tile + 4 <= moe_order_at(pairs, experts); tile += 4) {
+    words[tile] = experts - 1;
+    words[tile + 2] = std::min(pairs, kMoeTilePairs);
+  }
+  return {.content = spec::to_bytes(words)};
+}
+
+// Element of the matrix `item` whose codes are binding `at` and whose scales are binding `at` + 1.
+template <bool kFp4>
+double matrix_at(const CaseData& data, size_t at, MoeMatrixShape<kFp4> shape, uint32_t item, uint32_t row,
+                 uint32_t col) {
+  const auto codes = std::span(data.bindings[at].content).subspan(item * shape.item_bytes(), shape.item_bytes());
+  const auto scales = std::span(data.bindings[at + 1].content).subspan(item * shape.scale_bytes(), shape.scale_bytes());
+  if constexpr (kFp4) {
+    return spec::Fp4Matrix{codes, scales, shape.cols}.at(row, col);
+  } else {
+    return spec::Fp8Matrix{codes, scales, shape.cols, 0}.at(row, col);
+  }
+}
+
+}  // namespace nibble

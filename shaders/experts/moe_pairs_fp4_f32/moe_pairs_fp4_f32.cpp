@@ -1,0 +1,11 @@
+#include "runtime/core/kernel_table.h"
+#include "shaders/experts/moe/moe_spec.h"
+
+namespace nibble {
+
+const KernelSpec& kernels::moe_pairs_fp4_f32() {
+  static const KernelSpec spec = moe_pairs_spec<true>("moe_pairs_fp4_f32");
+  return spec;
+}
+
+}  // namespace nibble
