@@ -5,8 +5,9 @@
 #include <map>
 
 #include "bench/clock.h"
-#include "host/synthetic/memory_checkpoint.h"
 #include "host/checkpoint/weights.h"
+#include "host/placement/place_weights.h"
+#include "host/synthetic/memory_checkpoint.h"
 #include "runtime/base/error.h"
 
 namespace nibble::bench {

@@ -55,7 +55,7 @@ AttentionProblem::AttentionProblem(Device& device, const ModelConfig& config, co
       weights_(weights),
       options_(options),
       temporaries_(temporaries),
-      kv_(device, config, options),
+      kv_(device, config, options.kv()),
       layout_(config, tokens),
       writer_(config),
       x_(device.allocate(uint64_t{tokens} * config.hidden_size * sizeof(float), "x")) {}
@@ -95,7 +95,8 @@ std::vector<uint32_t> AttentionProblem::prepare(uint32_t position, uint32_t coun
 void AttentionProblem::build() {
   program_ = nullptr;
   list_ = {};
-  Builder b(list_, config_, device_.info(), layout_, options_, 1);
+  const ProgramOptions program_options = options_.program();
+  Builder b(list_, config_, device_.info(), layout_, program_options, 1);
   BufferView x(x_);
   for (size_t i = 0; i < weights_.layers.size(); ++i) {
     const DeviceLayer& layer = weights_.layers[i];

@@ -8,8 +8,9 @@
 #include <vector>
 
 #include "host/checkpoint/checkpoint.h"
-#include "host/layers/device_weights.h"
+#include "host/engine/session.h"
 #include "host/kv/kv_cache.h"
+#include "host/layers/device_weights.h"
 #include "host/layers/step_layout.h"
 
 namespace nibble::bench {

@@ -168,7 +168,7 @@ Workload MoeProblem::record(uint32_t tokens, Numerics numerics,
   for (float& weight : routing_weights) weight = static_cast<float>(rng.uniform(0.1, 0.5));
   const BufferView weights = upload(device_, routing_weights, "weights");
 
-  const SessionOptions options{.numerics = numerics};
+  const ProgramOptions options{.numerics = numerics};
   Workload workload;
   workload.step = spec::step_words({.n_tokens = tokens});
   workload.step.resize(layout.words);

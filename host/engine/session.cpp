@@ -56,7 +56,7 @@ class DeviceSession final : public Session {
   DeviceSession(std::shared_ptr<LoadedModel> model, const SessionOptions& options)
       : model_(std::move(model)),
         options_(options),
-        kv_(model_->device(), model_->config(), options_),
+        kv_(model_->device(), model_->config(), options_.kv()),
         writer_(model_->config()) {}
 
   // A fork: `kv` is a copy of the original's.
@@ -200,7 +200,12 @@ class DeviceSession final : public Session {
   }
 
   SessionFileContent file_content(std::string_view note) const {
-    return {.model = model_->identity(), .options = options_, .vocab_size = model_->config().vocab_size, .note = note};
+    return {.model = model_->identity(),
+            .kv = options_.kv(),
+            .chunk = options_.chunk,
+            .vocab_size = model_->config().vocab_size,
+            .note = note,
+            .between_pieces = options_.between_pieces};
   }
 
   void take_snapshot() {
@@ -213,7 +218,7 @@ class DeviceSession final : public Session {
     std::unique_ptr<ModelProgram> mtp;  // not for single tokens
   };
 
-  ProgramParts parts() { return {model_->device(), model_->config(), model_->weights(), kv_, options_}; }
+  ProgramParts parts() { return {model_->device(), model_->config(), model_->weights(), kv_, options_.program()}; }
 
   template <typename F>
   void for_each_program(F&& f) const {
@@ -337,29 +342,22 @@ class DeviceSession final : public Session {
 
 }  // namespace
 
-Numerics numerics_from_name(std::string_view name) {
-  if (name == "plain") return Numerics::kPlain;
-  if (name == "reference") return Numerics::kReference;
-  if (name == "fast") return Numerics::kFast;
-  fail(ErrorCode::kUsage, "unknown numerics '{}'; known: plain, reference, fast", name);
+KvOptions SessionOptions::kv() const {
+  return {.numerics = numerics,
+          .rope = kv_rope,
+          .context = context,
+          .mtp = mtp,
+          .slab_bytes = kv_slab_bytes,
+          .tiers = kv_tiers};
 }
 
-std::string_view name_of(Numerics numerics) {
-  switch (numerics) {
-    case Numerics::kPlain:
-      return "plain";
-    case Numerics::kReference:
-      return "reference";
-    case Numerics::kFast:
-      return "fast";
-  }
-  return "?";
-}
-
-KvRope kv_rope_from_name(std::string_view name) {
-  if (name == "bf16") return KvRope::kBf16;
-  if (name == "f32") return KvRope::kF32;
-  fail(ErrorCode::kUsage, "unknown kv rope format '{}'; known: bf16, f32", name);
+ProgramOptions SessionOptions::program() const {
+  return {.numerics = numerics,
+          .max_score_bytes = max_score_bytes,
+          .all_logits = all_logits,
+          .window_only = window_only,
+          .mtp = mtp,
+          .capture = capture};
 }
 
 std::shared_ptr<Model> Model::load(std::shared_ptr<Device> device, std::shared_ptr<const Checkpoint> checkpoint,

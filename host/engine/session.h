@@ -13,26 +13,13 @@
 #include <vector>
 
 #include "host/checkpoint/checkpoint.h"
-#include "host/kv/kv_tiers.h"
+#include "host/kv/kv_options.h"
+#include "host/layers/program_options.h"
+#include "host/placement/place_weights.h"
 #include "runtime/core/kernel_spec.h"
 #include "runtime/device/device.h"
 
 namespace nibble {
-
-enum class Numerics {
-  kPlain,      // stored weights, f32 activations, nothing rounded anywhere, KV cache in f32: for checking
-  kReference,  // every rounding of activations the model was trained with
-  kFast,       // rounding in front of linears left out; the KV cache and the indexer keep theirs
-};
-// "plain", "reference", "fast"; throws kUsage for others.
-Numerics numerics_from_name(std::string_view name);
-std::string_view name_of(Numerics numerics);
-
-enum class KvRope { kBf16, kF32 };  // how the cache keeps the rotary dims; kPlain always keeps f32
-KvRope kv_rope_from_name(std::string_view name);
-
-// Called while weights are brought to the device: bytes done of total.
-using LoadProgress = std::function<void(uint64_t done, uint64_t total)>;
 
 class Model {
  public:
@@ -48,27 +35,28 @@ class Model {
 
 struct SessionOptions {
   Numerics numerics = Numerics::kReference;
-  KvRope kv_rope = KvRope::kBf16;
-  uint32_t context = 4096;  // positions the KV cache has room for
+  KvRope kv_rope = KvOptions().rope;
+  uint32_t context = KvOptions().context;  // positions the KV cache has room for
   // Most tokens of one prefill step. At 512 tokens and 6 of 256 experts each expert gets 12 of them; at 64 most of its
   // weights are read for one.
   uint32_t chunk = 512;
-  // The indexer scores as many tokens at a time as fit so many bytes, one at least.
-  uint64_t max_score_bytes = 32u << 20;
+  uint64_t max_score_bytes = ProgramOptions().max_score_bytes;
   bool all_logits = false;         // logits of every token fed, not only of the last (perplexity)
   bool window_only = false;        // attend to no compressed entry: shows what they are worth
   bool mtp = false;                // run the MTP block too; the model must have one
   bool capture = false;            // keep hidden streams and selections of the last token (tests)
   bool check_finite = true;        // logits that are not finite are an error that names layer and tensor
   uint32_t snapshot_every = 1024;  // tokens between the places that rewind() goes back to; 0 keeps none
-  uint64_t kv_slab_bytes = 0;      // most that the KV cache grows by at once, per layer; 0: what suits the device
-  // Places of the KV cache. Nearest are window rings, open windows and indexer keys, which every step reads, then the
-  // entries of layers that attend to all of theirs, then those of layers whose indexer chooses a few.
+  uint64_t kv_slab_bytes = 0;      // KvOptions::slab_bytes
   KvTierLimits kv_tiers;
   // Called between the pieces of long work: before each chunk of a prompt and each step that a rewind feeds again, and
   // every few megabytes of a file. What it throws ends the work there: chunks that were fed stay fed, and a session's
   // file is the old one or none.
   std::function<void()> between_pieces;
+
+  // What the rooms below see of these.
+  KvOptions kv() const;
+  ProgramOptions program() const;
 };
 
 // Logits of one position: float32 [vocab], valid until the sink returns.

@@ -42,8 +42,8 @@ KvFormat::KvFormat(const ModelConfig& config, Numerics numerics, KvRope rope) {
   key_words = config.index_head_dim == 0 ? 0 : indexer_key_words(config.index_head_dim, key);
 }
 
-KvCache::KvCache(Device& device, const ModelConfig& config, const SessionOptions& options)
-    : device_(&device), format_(config, options.numerics, options.kv_rope) {
+KvCache::KvCache(Device& device, const ModelConfig& config, const KvOptions& options)
+    : device_(&device), format_(config, options.numerics, options.rope) {
   const uint32_t count = config.num_hidden_layers + (options.mtp ? 1 : 0);
   for (uint32_t i = 0; i < count; ++i) {
     const uint32_t ratio = i < config.num_hidden_layers ? config.layer_ratio(i) : config.mtp_ratio();
@@ -58,7 +58,7 @@ KvCache::KvCache(Device& device, const ModelConfig& config, const SessionOptions
   for (size_t i = 0; i < layers_.size(); ++i) bind(i);
 }
 
-void KvCache::make_arrays(const SessionOptions& options) {
+void KvCache::make_arrays(const KvOptions& options) {
   const uint64_t entry_bytes = uint64_t{format_.entry_words} * 4;
   const uint64_t key_bytes = uint64_t{format_.key_words} * 4;
   // Cut alike: entries are the longer rows.
@@ -66,9 +66,9 @@ void KvCache::make_arrays(const SessionOptions& options) {
   for (size_t i = 0; i < layers_.size(); ++i) {
     if (layers_[i].ratio == 0) continue;
     const uint64_t rows = std::max(1u, options.context / layers_[i].ratio);
-    slabs[i] = plan_kv_slabs(device_->info(), rows, entry_bytes, options.kv_slab_bytes);
+    slabs[i] = plan_kv_slabs(device_->info(), rows, entry_bytes, options.slab_bytes);
   }
-  KvTierPlanner planner(options.kv_tiers);
+  KvTierPlanner planner(options.tiers);
   planner.take_device(state_bytes());
   const auto place = [&](size_t i, uint64_t row_bytes) {
     return planner.place(slabs[i].rows * row_bytes, slabs[i].rows_per_slab * row_bytes);
@@ -89,7 +89,7 @@ void KvCache::make_arrays(const SessionOptions& options) {
   arrays_.resize(layers_.size());
   for (size_t i = 0; i < layers_.size(); ++i) {
     if (layers_[i].ratio == 0) continue;
-    const std::string& directory = options.kv_tiers.directory;
+    const std::string& directory = options.tiers.directory;
     arrays_[i].entries = KvArray(*device_, slabs[i], entry_bytes, layer_label(i), entry_tiers[i], directory);
     if (!is_indexed(i)) continue;
     arrays_[i].keys = KvArray(*device_, slabs[i], key_bytes, layer_label(i) + " keys", key_tiers[i], directory);

@@ -10,7 +10,7 @@
 
 #include "host/checkpoint/config.h"
 #include "host/kv/kv_array.h"
-#include "host/engine/session.h"
+#include "host/kv/kv_options.h"
 #include "runtime/device/device.h"
 
 namespace nibble {
@@ -44,7 +44,7 @@ struct LayerKv {
 
 class KvCache {
  public:
-  KvCache(Device& device, const ModelConfig& config, const SessionOptions& options);
+  KvCache(Device& device, const ModelConfig& config, const KvOptions& options);
 
   // A second cache with the same content: slabs are shared until either writes, the rest is copied.
   KvCache fork() const;
@@ -77,7 +77,7 @@ class KvCache {
     KvArray keys;
   };
   bool has_mtp() const { return mtp_waiting_.buffer != nullptr; }
-  void make_arrays(const SessionOptions& options);
+  void make_arrays(const KvOptions& options);
   void bind(size_t layer);
   template <typename F>
   void for_each_state(F&& f) const;

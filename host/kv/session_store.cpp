@@ -26,8 +26,8 @@ std::string keys_name(size_t layer) { return fmt::format("layers.{}.keys", layer
 std::string snapshot_name(size_t index) { return fmt::format("snapshots.{}", index); }
 
 // plain keeps f32 whatever was asked for.
-std::string_view rope_name(const SessionOptions& options) {
-  return options.kv_rope == KvRope::kF32 || options.numerics == Numerics::kPlain ? "f32" : "bf16";
+std::string_view rope_name(const KvOptions& options) {
+  return options.rope == KvRope::kF32 || options.numerics == Numerics::kPlain ? "f32" : "bf16";
 }
 
 // The rows of a layer that position() made visible, as (name, array, rows).
@@ -47,29 +47,29 @@ void write_section(SessionFileWriter& writer, const std::string& name, std::span
   writer.write(std::as_bytes(values));
 }
 
-void pause(const SessionOptions& options) {
-  if (options.between_pieces) options.between_pieces();
+void pause(const SessionFileContent& content) {
+  if (content.between_pieces) content.between_pieces();
 }
 
 uint64_t rows_per_block(const KvArray& array) { return std::max<uint64_t>(1, kBlockBytes / array.row_bytes()); }
 
 void write_rows(SessionFileWriter& writer, const std::string& name, const KvArray& array, uint64_t rows,
-                const SessionOptions& options) {
+                const SessionFileContent& content) {
   writer.begin_section(name);
   const uint64_t block = rows_per_block(array);
   std::vector<std::byte> bytes;
   for (uint64_t first = 0; first < rows; first += block) {
-    pause(options);
+    pause(content);
     bytes.resize(std::min(block, rows - first) * array.row_bytes());
     array.read(first, bytes);
     writer.write(bytes);
   }
 }
 
-void read_rows(std::span<const std::byte> bytes, KvArray& array, const SessionOptions& options) {
+void read_rows(std::span<const std::byte> bytes, KvArray& array, const SessionFileContent& content) {
   const uint64_t block = rows_per_block(array);
   for (uint64_t first = 0; !bytes.empty(); first += block) {
-    pause(options);
+    pause(content);
     const auto piece = bytes.first(std::min(bytes.size(), block * array.row_bytes()));
     array.write(first, piece);
     bytes = bytes.subspan(piece.size());
@@ -186,12 +186,12 @@ void check_belongs(const SessionFile& file, const SessionFileContent& content) {
     fail(ErrorCode::kUsage, "{}: saved with {} {}, this session has {}; give {} {}", file.path(), flag,
          printable(found), wanted, flag, printable(found));
   };
-  expect("numerics", "--numerics", name_of(content.options.numerics));
-  expect("kv_rope", "--kv-rope", rope_name(content.options));
+  expect("numerics", "--numerics", name_of(content.kv.numerics));
+  expect("kv_rope", "--kv-rope", rope_name(content.kv));
   const uint32_t chunk = read_number(file, "chunk", std::numeric_limits<uint32_t>::max());
-  if (chunk != content.options.chunk) {
+  if (chunk != content.chunk) {
     fail(ErrorCode::kUsage, "{}: saved with --chunk {}, this session has {}; give --chunk {}", file.path(), chunk,
-         content.options.chunk, chunk);
+         content.chunk, chunk);
   }
 }
 
@@ -230,7 +230,7 @@ std::vector<uint32_t> read_snapshot_positions(const SessionFile& file, const std
 SessionHistory read_history(const SessionFile& file, const SessionFileContent& content, const KvCache& kv,
                             uint32_t position) {
   std::vector<uint32_t> tokens = read_tokens(file, position, content.vocab_size);
-  std::vector<uint32_t> ends = read_step_ends(file, position, content.options.chunk);
+  std::vector<uint32_t> ends = read_step_ends(file, position, content.chunk);
   std::vector<std::shared_ptr<const KvSnapshot>> snapshots;
   for (const uint32_t at : read_snapshot_positions(file, ends)) {
     const auto bytes = file.section(snapshot_name(snapshots.size()), kv.state_bytes());
@@ -246,12 +246,12 @@ void write_session(const std::string& path, const SessionFileContent& content, K
                    const SessionHistory& history) {
   const std::vector<std::byte> tokens = pack_tokens(history.tokens(), content.vocab_size);
   const std::vector<StepRun> runs = runs_of(history.step_ends());
-  SessionFileWriter writer(path, content.options.between_pieces);
+  SessionFileWriter writer(path, content.between_pieces);
   json info = {{"model", content.model},
-               {"numerics", name_of(content.options.numerics)},
-               {"kv_rope", rope_name(content.options)},
-               {"chunk", content.options.chunk},
-               {"mtp", content.options.mtp},
+               {"numerics", name_of(content.kv.numerics)},
+               {"kv_rope", rope_name(content.kv)},
+               {"chunk", content.chunk},
+               {"mtp", content.kv.mtp},
                {"position", history.position()},
                {"steps", runs.size()},
                {"snapshots", json::array()}};
@@ -261,7 +261,7 @@ void write_session(const std::string& path, const SessionFileContent& content, K
   const std::vector<std::byte> state = kv.state();
   write_section(writer, "state", std::span(state));
   for_each_array(kv, history.position(), [&](const std::string& name, const KvArray& array, uint64_t rows) {
-    write_rows(writer, name, array, rows, content.options);
+    write_rows(writer, name, array, rows, content);
   });
   const uint64_t other = tokens.size() + runs.size() * sizeof(StepRun) + content.note.size();
   const size_t most = affordable_snapshots(kv, history.position(), other);
@@ -277,13 +277,13 @@ SessionHistory read_session(const std::string& path, const SessionFileContent& c
                             std::string* note) {
   SessionFile file = SessionFile::open(path);
   check_belongs(file, content);
-  check_mtp(file, content.options.mtp);
+  check_mtp(file, content.kv.mtp);
   const uint32_t position = read_number(file, "position", std::numeric_limits<uint32_t>::max());
-  if (position > content.options.context) {
+  if (position > content.kv.context) {
     fail(ErrorCode::kUsage, "{}: its {} tokens do not fit a context of {}; raise --ctx", path, position,
-         content.options.context);
+         content.kv.context);
   }
-  file.verify(content.options.between_pieces);
+  file.verify(content.between_pieces);
   SessionHistory history = read_history(file, content, kv, position);
   const auto state = file.section("state", kv.state_bytes());
   for_each_array(kv, position, [&](const std::string& name, const KvArray& array, uint64_t rows) {
@@ -292,7 +292,7 @@ SessionHistory read_session(const std::string& path, const SessionFileContent& c
   kv.restore(state);
   kv.prepare(0, position);
   for_each_array(kv, position, [&](const std::string& name, KvArray& array, uint64_t rows) {
-    read_rows(file.section(name, rows * array.row_bytes()), array, content.options);
+    read_rows(file.section(name, rows * array.row_bytes()), array, content);
   });
   check_mappings();
   if (note != nullptr && file.has("note")) {

@@ -2,6 +2,7 @@
 // nor slabs: rows of the KV cache lie in it in their order.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -11,12 +12,14 @@
 
 namespace nibble {
 
-// Everything a file has beside what session and options know themselves.
+// Everything a file has beside the cache and the history.
 struct SessionFileContent {
   const std::string& model;  // model_identity()
-  const SessionOptions& options;
+  KvOptions kv;
+  uint32_t chunk = 0;  // most tokens of a step
   uint32_t vocab_size = 0;
-  std::string_view note;  // bytes of the caller's, may be empty
+  std::string_view note;                 // bytes of the caller's, may be empty
+  std::function<void()> between_pieces;  // called every few megabytes; what it throws ends the work
 };
 
 // Streams the session to `path` (SessionFileWriter). Snapshots go along as far as the file stays within 5 % of its raw

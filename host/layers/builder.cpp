@@ -43,7 +43,7 @@ const KernelSpec& gemm_for(WeightKind kind, const std::string& name) {
 }  // namespace
 
 Builder::Builder(DispatchList& list, const ModelConfig& config, const DeviceInfo& device, const StepLayout& step,
-                 const SessionOptions& options, uint32_t max_logits)
+                 const ProgramOptions& options, uint32_t max_logits)
     : list_(list), config_(config), device_(device), step_(step), options_(options), max_logits_(max_logits) {}
 
 uint32_t Builder::most_rows(const Rows& rows) const {

@@ -4,8 +4,9 @@
 
 #include <string>
 
-#include "host/layers/device_weights.h"
 #include "host/kv/kv_cache.h"
+#include "host/layers/device_weights.h"
+#include "host/layers/program_options.h"
 #include "host/layers/step_layout.h"
 #include "runtime/core/dispatch_list.h"
 #include "runtime/core/x_kind.h"
@@ -49,7 +50,7 @@ struct NormRope {
 class Builder {
  public:
   Builder(DispatchList& list, const ModelConfig& config, const DeviceInfo& device, const StepLayout& step,
-          const SessionOptions& options, uint32_t max_logits);
+          const ProgramOptions& options, uint32_t max_logits);
 
   const ModelConfig& config() const { return config_; }
   const StepLayout& step() const { return step_; }
@@ -113,7 +114,7 @@ class Builder {
   const ModelConfig& config_;
   const DeviceInfo& device_;
   const StepLayout& step_;
-  const SessionOptions& options_;
+  const ProgramOptions& options_;
   uint32_t max_logits_;
   std::string scope_;
 };

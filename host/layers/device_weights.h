@@ -4,11 +4,10 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "host/engine/session.h"
 #include "host/checkpoint/weights.h"
 #include "runtime/device/device.h"
 
@@ -103,9 +102,5 @@ struct DeviceWeights {
   std::optional<DeviceMtp> mtp;
   uint64_t device_bytes = 0;  // taken on the device; 0 for pages used in place
 };
-
-// `keep_alive` owns the mapped files.
-DeviceWeights place_weights(Device& device, const ModelWeights& weights, std::shared_ptr<const void> keep_alive,
-                            const LoadProgress& progress);
 
 }  // namespace nibble

@@ -104,7 +104,7 @@ class ProgramBuilder {
   const ModelConfig& config_;
   const DeviceWeights& weights_;
   const KvCache& kv_;
-  const SessionOptions& options_;
+  ProgramOptions options_;
   std::unique_ptr<ModelProgram> program_;
 };
 

@@ -5,10 +5,10 @@
 #include <memory>
 #include <vector>
 
-#include "host/layers/device_weights.h"
 #include "host/kv/kv_cache.h"
+#include "host/layers/device_weights.h"
 #include "host/layers/layers.h"
-#include "host/engine/session.h"
+#include "host/layers/program_options.h"
 #include "host/layers/step_layout.h"
 
 namespace nibble {
@@ -45,7 +45,7 @@ struct ProgramParts {
   const ModelConfig& config;
   const DeviceWeights& weights;
   const KvCache& kv;
-  const SessionOptions& options;
+  ProgramOptions options;
 };
 
 // All layers and the head. Where the MTP block is run, the last token's stream is left in the cache.

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "host/layers/device_weights.h"
 #include "host/kv/kv_cache.h"
 #include "host/layers/model_programs.h"
+#include "host/placement/place_weights.h"
 #include "host/placement/planning_device.h"
 #include "runtime/device/staging.h"
 
@@ -27,9 +27,9 @@ KvBytes kv_bytes(KvCache& kv) {
 
 }  // namespace
 
-MemoryPlan plan_memory(const DeviceInfo& info, const Checkpoint& checkpoint, SessionOptions options) {
+MemoryPlan plan_memory(const DeviceInfo& info, const Checkpoint& checkpoint, PlannedSession session) {
   const ModelConfig& config = checkpoint.config();
-  options.chunk = std::min(options.chunk, options.context);
+  session.chunk = std::min(session.chunk, session.kv.context);
   PlanningDevice device(info);
   MemoryPlan plan;
   const DeviceWeights weights = place_weights(device, load_weights(checkpoint, config), nullptr, {});
@@ -37,9 +37,9 @@ MemoryPlan plan_memory(const DeviceInfo& info, const Checkpoint& checkpoint, Ses
   plan.weights_in_place = device.wrapped_bytes();
 
   const auto full_cache = [&](bool mtp) {
-    options.mtp = mtp;
-    KvCache kv(device, config, options);
-    kv.prepare(0, options.context);
+    session.kv.mtp = mtp;
+    KvCache kv(device, config, session.kv);
+    kv.prepare(0, session.kv.context);
     return kv;
   };
   uint64_t with_mtp = 0;
@@ -58,12 +58,12 @@ MemoryPlan plan_memory(const DeviceInfo& info, const Checkpoint& checkpoint, Ses
   before = device.allocated_bytes();
   uint64_t step_words = 0;
   const auto build = [&](uint32_t tokens, uint64_t& scratch) {
-    const auto program = build_trunk_program({device, config, weights, kv, options}, tokens);
+    const auto program = build_trunk_program({device, config, weights, kv, session.program}, tokens);
     scratch = device.allocated_bytes() - before;
     step_words += program->layout.words;
   };
-  build(options.chunk, plan.prefill_scratch);
-  if (options.chunk > 1) build(1, plan.decode_scratch);
+  build(session.chunk, plan.prefill_scratch);
+  if (session.chunk > 1) build(1, plan.decode_scratch);
   plan.staging = staging_bytes(info) + step_words * sizeof(uint32_t);
   return plan;
 }

@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "host/checkpoint/checkpoint.h"
-#include "host/engine/session.h"
+#include "host/layers/program_options.h"
 
 namespace nibble {
 
@@ -32,7 +32,7 @@ struct MemoryPlan {
   uint64_t staging = 0;          // transfer buffers and step blocks
 
   uint64_t kv_host = 0;  // what of the cache lies in the host's memory
-  uint64_t kv_file = 0;  // and in files (SessionOptions::kv_tiers)
+  uint64_t kv_file = 0;  // and in files (KvOptions::tiers)
 
   // Of the device.
   uint64_t total() const {
@@ -40,9 +40,16 @@ struct MemoryPlan {
   }
 };
 
+// The session that is planned for; whether it runs the MTP block does not matter.
+struct PlannedSession {
+  KvOptions kv;
+  ProgramOptions program;
+  uint32_t chunk = 512;
+};
+
 // Throws kUnsupported or kOutOfMemory where a single piece exceeds the device's limits; exceeding its memory is no
-// error. `options.mtp` is ignored.
-MemoryPlan plan_memory(const DeviceInfo& device, const Checkpoint& checkpoint, SessionOptions options);
+// error.
+MemoryPlan plan_memory(const DeviceInfo& device, const Checkpoint& checkpoint, PlannedSession session);
 
 // What DeepSeek-V3.2 keeps of so many tokens: 656 B of attention entry (512 e4m3, 4 f32 scales, 64 bf16) and 132 B of
 // indexer key (128 e4m3, one f32 scale) per token in each of 61 layers.

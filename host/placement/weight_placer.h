@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "host/layers/device_weights.h"
+#include "host/placement/place_weights.h"
 
 namespace nibble {
 

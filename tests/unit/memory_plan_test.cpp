@@ -59,7 +59,8 @@ class Released {
 
 // The published figures, from the sizes of single entries: 584 B of 512 dims, 68 B of a key of 128 dims.
 TEST(MemoryPlan, FlashKeepsThePublishedBytesOfAMillionTokens) {
-  const MemoryPlan plan = plan_memory(large_gpu(), Released("v4-flash").outline(), {.context = kMillion, .chunk = 512});
+  const MemoryPlan plan =
+      plan_memory(large_gpu(), Released("v4-flash").outline(), {.kv = {.context = kMillion}, .chunk = 512});
   EXPECT_EQ(plan.kv.compressed_entries, (21ull * kMillion / 4 + 20ull * kMillion / 128) * 584);
   EXPECT_EQ(plan.kv.indexer_keys, 21ull * kMillion / 4 * 68);
   EXPECT_EQ(plan.kv.window_rings, 43ull * 128 * 584);
@@ -71,7 +72,8 @@ TEST(MemoryPlan, FlashKeepsThePublishedBytesOfAMillionTokens) {
 }
 
 TEST(MemoryPlan, ProKeepsThePublishedBytesOfAMillionTokens) {
-  const MemoryPlan plan = plan_memory(large_gpu(), Released("v4-pro").outline(), {.context = kMillion, .chunk = 64});
+  const MemoryPlan plan =
+      plan_memory(large_gpu(), Released("v4-pro").outline(), {.kv = {.context = kMillion}, .chunk = 64});
   EXPECT_EQ(plan.kv.kept() / 10'000'000, 528u);
   EXPECT_NEAR(static_cast<double>(v32_kv_bytes(kMillion)) / static_cast<double>(plan.kv.kept()), 9.5, 0.05);
   EXPECT_EQ(v32_kv_bytes(kMillion) / 100'000'000, 504u);
@@ -79,9 +81,9 @@ TEST(MemoryPlan, ProKeepsThePublishedBytesOfAMillionTokens) {
 
 TEST(MemoryPlan, ScratchDoesNotGrowWithTheContext) {
   const Checkpoint flash = Released("v4-flash").outline();
-  const MemoryPlan at_million = plan_memory(large_gpu(), flash, {.context = kMillion, .chunk = 512});
+  const MemoryPlan at_million = plan_memory(large_gpu(), flash, {.kv = {.context = kMillion}, .chunk = 512});
   EXPECT_LE(at_million.prefill_scratch, 512u << 20);
-  const MemoryPlan at_64k = plan_memory(large_gpu(), flash, {.context = kMillion / 16, .chunk = 512});
+  const MemoryPlan at_64k = plan_memory(large_gpu(), flash, {.kv = {.context = kMillion / 16}, .chunk = 512});
   EXPECT_EQ(at_64k.prefill_scratch, at_million.prefill_scratch);
   EXPECT_EQ(at_64k.weights, at_million.weights);
   EXPECT_LT(at_64k.kv.kept(), at_million.kv.kept() / 15);
@@ -89,7 +91,7 @@ TEST(MemoryPlan, ScratchDoesNotGrowWithTheContext) {
 
 TEST(MemoryPlan, WeightsAreCopiedToAGpuAndStayInTheFilesOnTheHost) {
   const Checkpoint flash = Released("v4-flash").outline();
-  const SessionOptions options = {.context = 4096};
+  const PlannedSession options = {.kv = {.context = 4096}};
   const MemoryPlan gpu = plan_memory(large_gpu(), flash, options);
   const MemoryPlan host = plan_memory(cpu(), flash, options);
   EXPECT_EQ(gpu.weights_in_place, 0u);
@@ -106,9 +108,9 @@ TEST(MemoryPlan, WeightsAreCopiedToAGpuAndStayInTheFilesOnTheHost) {
 // Window rings and open windows stay; then come keys, then the entries of layers that read all of theirs.
 TEST(MemoryPlan, ACacheMayLieInThreePlaces) {
   const Checkpoint flash = Released("v4-flash").outline();
-  SessionOptions options = {.context = kMillion, .chunk = 64};
+  PlannedSession options = {.kv = {.context = kMillion}, .chunk = 64};
   const MemoryPlan whole = plan_memory(large_gpu(), flash, options);
-  options.kv_tiers = {.device_bytes = 1u << 30, .host_bytes = 1u << 30, .directory = "/nowhere"};
+  options.kv.tiers = {.device_bytes = 1u << 30, .host_bytes = 1u << 30, .directory = "/nowhere"};
   DeviceInfo gpu = large_gpu();
   gpu.capabilities.add(Capability::kHostImport);
   const MemoryPlan split = plan_memory(gpu, flash, options);
@@ -118,9 +120,9 @@ TEST(MemoryPlan, ACacheMayLieInThreePlaces) {
   EXPECT_LE(split.kv.all() - split.kv_host - split.kv_file - split.kv.alignment, 1u << 30);
   EXPECT_LT(split.kv_host + split.kv_file, 21ull * kMillion / 4 * 584);  // entries of ratio 4, and not all of them
   expect_error([&] { plan_memory(large_gpu(), flash, options); }, "host_import");
-  options.kv_tiers.directory.clear();
+  options.kv.tiers.directory.clear();
   expect_error([&] { plan_memory(large_gpu(), flash, options); }, "1.00 GiB on the device", "no directory");
-  options.kv_tiers.device_bytes = 1000;
+  options.kv.tiers.device_bytes = 1000;
   expect_error([&] { plan_memory(large_gpu(), flash, options); }, "window rings", "1000 B");
 }
 
@@ -134,7 +136,8 @@ TEST(MemoryPlan, IsWhatASessionTakes) {
   const auto session = Session::create(model, options);
   session->feed(std::vector<uint32_t>{1, 2, 3});
   session->feed(std::vector<uint32_t>{4});
-  const MemoryPlan plan = plan_memory(device->info(), *checkpoint, options);
+  const MemoryPlan plan = plan_memory(device->info(), *checkpoint,
+                                      {.kv = options.kv(), .program = options.program(), .chunk = options.chunk});
   EXPECT_EQ(plan.weights, model->device_bytes());
   EXPECT_EQ(plan.kv.kept() + plan.kv.open_windows, session->kv_bytes());
   EXPECT_EQ(plan.prefill_scratch + plan.decode_scratch, session->scratch_bytes());
@@ -144,7 +147,7 @@ TEST(MemoryPlan, ALimitThatIsTooSmallIsNamed) {
   DeviceInfo small = large_gpu();
   small.limits.max_range = small.limits.max_allocation = 1u << 20;
   const Checkpoint flash = Released("v4-flash").outline();
-  expect_error([&] { plan_memory(small, flash, {.context = 4096}); }, "layers.0.", "large", "1.00 MiB");
+  expect_error([&] { plan_memory(small, flash, {.kv = {.context = 4096}}); }, "layers.0.", "large", "1.00 MiB");
 }
 
 TEST(Outline, HasTheTensorsOfACheckpoint) {
@@ -178,7 +181,7 @@ TEST(Outline, IsTakenWhereShardsAreMissing) {
 }
 
 uint64_t planned_weights(const Outline& outline) {
-  return plan_memory(large_gpu(), outline.checkpoint, {.context = 4096}).weights;
+  return plan_memory(large_gpu(), outline.checkpoint, {.kv = {.context = 4096}}).weights;
 }
 
 std::string joined(const std::vector<std::string>& texts) { return fmt::format("{}", fmt::join(texts, "; ")); }

@@ -199,7 +199,9 @@ void run(const Flags& flags) {
   report.options = session_options(flags.session, checkpoint.config(), usual_context(checkpoint.config()));
   const std::unique_ptr<Device> device = open_device(flags.device.name, device_options(flags.device));
   report.device = device->info();
-  report.plan = plan_memory(report.device, checkpoint, report.options);
+  const SessionOptions& options = report.options;
+  report.plan = plan_memory(report.device, checkpoint,
+                            {.kv = options.kv(), .program = options.program(), .chunk = options.chunk});
   report.assumptions = all_assumptions(flags, report);
   write_stdout(flags.json ? as_json(report) : as_text(report));
   work_is_done(0);

@@ -1,4 +1,4 @@
-#include "host/layers/device_weights.h"
+#include "host/placement/place_weights.h"
 
 #include "host/placement/weight_placer.h"
 #include "runtime/base/mapping_guard.h"
