@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "bench/clblast_baseline.h"
 #include "bench/moe_problem.h"
 #include "runtime/base/error.h"
 #include "runtime/core/kernel_table.h"
@@ -51,6 +52,8 @@ class KernelBench {
         if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), variant) == wanted.end()) continue;
         is_moe(*kernel) ? run_moe(*kernel, variant) : run_shapes(*kernel, variant);
       }
+      const bool has_baseline = info_.backend == BackendKind::kOpenCl && kernel->name.starts_with("gemm_");
+      if (has_baseline && options_.baseline) run_clblast(*kernel);
     }
     return std::move(rows_);
   }
@@ -80,6 +83,31 @@ class KernelBench {
         guarded(kernel, variant, text, tokens, [&] {
           const Workload workload = place_problem(device(variant), kernel, data, options_.cold_bytes);
           measure(kernel, variant, text, tokens, workload, math_of(kernel, data.params));
+        });
+      }
+    }
+  }
+
+  // The shapes of a dense product by CLBlast.
+  void run_clblast(const KernelSpec& kernel) {
+    const std::string variant(kClblastVariant);
+    for (const ProblemShape& shape : problem_shapes(kernel.name)) {
+      for (const uint32_t tokens : options_.tokens) {
+        ProblemRequest request = options_.request;
+        request.tokens = tokens;
+        Rng rng(tokens);
+        const std::vector<std::byte> params = shape.make(kernel, request, rng).params;
+        const std::string text = fmt::format("{} {}", shape.name, describe_params(kernel, params));
+        guarded(kernel, variant, text, tokens, [&] {
+          const ClblastWork work =
+              clblast_gemm(device(""), unpack_params<GemmParams>(params), tokens, options_.cold_bytes);
+          for (const bool warm : {false, true}) {
+            if (!warm && work.work.count == 1) continue;
+            Row row = row_of(kernel, variant, text, warm, tokens);
+            row.bytes = work.bytes;
+            row.flops = work.flops;
+            add(row, measure_pairs(work.work, warm, ceilings_, options_.measure), MathCeiling::kF32, "");
+          }
         });
       }
     }
@@ -128,19 +156,29 @@ class KernelBench {
     const bool rotates = workload.programs.size() > 1;
     for (const bool warm : {false, true}) {
       if (!warm && !rotates) continue;
-      Row row{.device = info_.name,
-              .driver = driver_text(info_),
-              .kernel = std::string(kernel.name),
-              .variant = variant,
-              .shape = shape,
-              .data = warm ? "warm" : "cold",
-              .tokens = tokens,
-              .bytes = workload.bytes,
-              .flops = workload.flops};
-      fill_row(row, measure_pairs(on, workload, warm, ceilings_, options_.measure), math, empty_[variant]);
-      rows_.push_back(row);
-      if (sinks_.row) sinks_.row(row);
+      Row row = row_of(kernel, variant, shape, warm, tokens);
+      row.bytes = workload.bytes;
+      row.flops = workload.flops;
+      add(row, measure_pairs(on, workload, warm, ceilings_, options_.measure), math, variant);
     }
+  }
+
+  Row row_of(const KernelSpec& kernel, const std::string& variant, const std::string& shape, bool warm,
+             uint32_t tokens) const {
+    return {.device = info_.name,
+            .driver = driver_text(info_),
+            .kernel = std::string(kernel.name),
+            .variant = variant,
+            .shape = shape,
+            .data = warm ? "warm" : "cold",
+            .tokens = tokens};
+  }
+
+  // `forced`: the variant of the device that ran it.
+  void add(Row row, const PairedTimes& times, MathCeiling math, const std::string& forced) {
+    fill_row(row, times, math, empty_[forced]);
+    rows_.push_back(row);
+    if (sinks_.row) sinks_.row(row);
   }
 
   const OpenForced& open_;

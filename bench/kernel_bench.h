@@ -19,6 +19,7 @@ struct KernelBenchOptions {
   ProblemRequest request;  // position and overrides
   MeasureOptions measure;
   uint64_t cold_bytes = uint64_t{192} << 20;  // that copies of the inputs must exceed together
+  bool baseline = true;                       // on OpenCL: dense products by CLBlast beside ours
   uint32_t experts = 24;                      // of the moe kernels: all 256 would take gigabytes
 };
 

@@ -67,32 +67,44 @@ double time_once(Device& device, Program& program, const std::vector<uint32_t>& 
   return seconds_of([&] { device.wait(device.submit(program, step)); });
 }
 
-PairedTimes measure_pairs(Device& device, const Workload& workload, bool warm, Ceilings& ceilings,
-                          const MeasureOptions& options) {
-  const size_t count = warm ? 1 : workload.programs.size();
+PairedTimes measure_pairs(const TimedWork& work, bool warm, Ceilings& ceilings, const MeasureOptions& options) {
+  const size_t count = warm ? 1 : work.count;
   size_t next = 0;
-  const auto program = [&]() -> Program& { return *workload.programs[next++ % count]; };
-  for (size_t i = 0; i < count; ++i) time_once(device, program(), workload.step);
-  double window = time_once(device, program(), workload.step);
+  const auto run = [&] {
+    const size_t version = next++ % count;
+    return seconds_of([&] { work.run(version); });
+  };
+  for (size_t i = 0; i < count; ++i) run();
+  double window = run();
   const uint32_t repeats = repeats_for(window, options);
 
   PairedTimes times;
   for (uint32_t pair = 0; pair < options.pairs; ++pair) {
     times.ceilings.push_back(ceilings.sample(window));
-    if (warm) time_once(device, program(), workload.step);
+    if (warm) run();
     double best = 0;
     for (uint32_t i = 0; i < repeats; ++i) {
-      const double seconds = time_once(device, program(), workload.step);
+      const double seconds = run();
       times.all.push_back(seconds);
       best = i == 0 ? seconds : std::min(best, seconds);
     }
     times.best.push_back(best);
     window = best;
   }
-  for (uint32_t i = 0; i < std::min(kDeviceRuns, options.pairs); ++i) {
-    times.device.push_back(device_seconds(device, program(), workload.step));
+  for (uint32_t i = 0; work.device_seconds && i < std::min(kDeviceRuns, options.pairs); ++i) {
+    times.device.push_back(work.device_seconds(next++ % count));
   }
   return times;
+}
+
+PairedTimes measure_pairs(Device& device, const Workload& workload, bool warm, Ceilings& ceilings,
+                          const MeasureOptions& options) {
+  const TimedWork work{
+      .count = workload.programs.size(),
+      .run = [&](size_t version) { device.wait(device.submit(*workload.programs[version], workload.step)); },
+      .device_seconds =
+          [&](size_t version) { return device_seconds(device, *workload.programs[version], workload.step); }};
+  return measure_pairs(work, warm, ceilings, options);
 }
 
 std::string_view name_of(MathCeiling ceiling) {
@@ -117,7 +129,7 @@ double rate_of(MathCeiling ceiling, const CpuSample& sample) {
 void fill_row(Row& row, const PairedTimes& times, MathCeiling math, double empty) {
   row.seconds = summarise(times.all);
   row.net_seconds = std::max(0.0, row.seconds.median - empty);
-  row.device_seconds = summarise(times.device).median;
+  row.device_seconds = times.device.empty() ? 0 : summarise(times.device).median;
   const auto share = [&](const std::string& name, uint64_t work, const Rate& rate) {
     if (work != 0) row.ratios["share_" + name] = share_of(times, work, rate);
   };

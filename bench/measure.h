@@ -56,8 +56,17 @@ struct PairedTimes {
 // Seconds from submit to the end of wait.
 double time_once(Device& device, Program& program, const std::vector<uint32_t>& step);
 
-// `warm` repeats the first program, with one run that is not timed in front of every slot; otherwise all programs take
-// turns. Has the workload run before, so that nothing is compiled in a slot.
+// What is timed: versions of the same work on different data.
+struct TimedWork {
+  size_t count = 1;
+  std::function<void(size_t version)> run;               // and waits
+  std::function<double(size_t version)> device_seconds;  // by the device's timestamps; empty: it has none
+};
+
+// `warm` repeats the first version, with one run that is not timed in front of every slot; otherwise all take turns.
+// Has the work run before, so that nothing is compiled in a slot.
+PairedTimes measure_pairs(const TimedWork& work, bool warm, Ceilings& ceilings, const MeasureOptions& options);
+// The same for a workload's programs.
 PairedTimes measure_pairs(Device& device, const Workload& workload, bool warm, Ceilings& ceilings,
                           const MeasureOptions& options);
 

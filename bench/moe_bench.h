@@ -15,6 +15,7 @@ struct MoeBenchOptions {
   std::vector<MoePart> parts = {MoePart::kUp, MoePart::kDown, MoePart::kBlock};
   Numerics numerics = Numerics::kReference;
   MeasureOptions measure;
+  bool baseline = true;  // on OpenCL: the same products by CLBlast beside ours
 };
 
 // `on_row` is called as soon as a row is measured.

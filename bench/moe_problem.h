@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bench/workload.h"
+#include "host/kv/kv_options.h"
 #include "host/layers/device_weights.h"
 
 namespace nibble::bench {

@@ -6,6 +6,7 @@
 
 #include "host/checkpoint/checkpoint.h"
 #include "host/layers/program_options.h"
+#include "runtime/core/device_info.h"
 
 namespace nibble {
 

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "host/engine/session.h"
 #include "host/synthetic/outline.h"
 #include "runtime/device/open_device.h"
 #include "tests/support/expect_error.h"

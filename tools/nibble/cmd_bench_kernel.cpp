@@ -64,6 +64,8 @@ void add_bench_kernel_command(CLI::App& bench) {
       ->check(CLI::Range(0u, 1u << 20))
       ->capture_default_str();
   add_measure_flags(*command, options.measure);
+  command->add_flag("!--no-baseline", options.baseline,
+                    "On OpenCL: leave out the rows of the same products by CLBlast in f32");
   add_report_flags(*command, flags->report);
   add_device_flags(*command, flags->device);
   command->footer(

@@ -78,6 +78,8 @@ void add_bench_moe_command(CLI::App& bench) {
       ->check(CLI::IsMember({"reference", "fast", "plain"}))
       ->capture_default_str();
   add_measure_flags(*command, flags->options.measure);
+  command->add_flag("!--no-baseline", flags->options.baseline,
+                    "On OpenCL: leave out the rows of the same products by CLBlast in f32");
   add_report_flags(*command, flags->report);
   add_device_flags(*command, flags->device);
   command->footer(
