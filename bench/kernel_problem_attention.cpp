@@ -7,15 +7,15 @@
 #include "shaders/attention/attention_f32/attention_cases.h"
 #include "shaders/attention/attention_join_f32/attention_join_f32.h"
 #include "shaders/attention/attention_parts_f32/attention_parts_f32.h"
+#include "shaders/attention/encode_kv_f32/encode_kv_f32.h"
 #include "shaders/common/kv_entry_reference.h"
 #include "shaders/common/kv_format.h"
 #include "shaders/compressor/compress_pool_f32/compress_pool_f32.h"
 #include "shaders/indexer/encode_index_f32/encode_index_f32.h"
-#include "shaders/attention/encode_kv_f32/encode_kv_f32.h"
 #include "shaders/indexer/indexer_scores_f32/indexer_scores_f32.h"
-#include "shaders/norm/rms_norm_rope_f32/rms_norm_rope_f32.h"
 #include "shaders/indexer/topk_f32/topk_f32.h"
 #include "shaders/indexer/topk_join_u32/topk_join_u32.h"
+#include "shaders/norm/rms_norm_rope_f32/rms_norm_rope_f32.h"
 
 namespace nibble::bench {
 namespace {

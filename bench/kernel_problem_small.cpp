@@ -1,18 +1,18 @@
 // What stands between the matrices: hyper-connections, gating, rounding, copies, embedding.
 #include "bench/kernel_problem.h"
-#include "shaders/hyper/add_broadcast_f32/add_broadcast_f32.h"
-#include "shaders/head/argmax_f32/argmax_f32.h"
+#include "shaders/attention/ring_commit_u32/ring_commit_u32.h"
 #include "shaders/common/spec_util.h"
+#include "shaders/experts/swiglu_f32/swiglu_f32.h"
+#include "shaders/head/argmax_f32/argmax_f32.h"
 #include "shaders/head/copy_rows_u32/copy_rows_u32.h"
 #include "shaders/head/embed/embed.h"
-#include "shaders/routing/gate_topk_f32/gate_topk_f32.h"
+#include "shaders/hyper/add_broadcast_f32/add_broadcast_f32.h"
 #include "shaders/hyper/hc_head_f32/hc_head_f32.h"
 #include "shaders/hyper/hc_post_f32/hc_post_f32.h"
 #include "shaders/hyper/hc_pre_f32/hc_pre_f32.h"
 #include "shaders/hyper/hc_pre_join_f32/hc_pre_join_f32.h"
 #include "shaders/norm/quant_fp8_f32/quant_fp8_f32.h"
-#include "shaders/attention/ring_commit_u32/ring_commit_u32.h"
-#include "shaders/experts/swiglu_f32/swiglu_f32.h"
+#include "shaders/routing/gate_topk_f32/gate_topk_f32.h"
 
 namespace nibble::bench {
 namespace {

@@ -8,8 +8,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "host/text/json_text.h"
 #include "host/checkpoint/model_directory.h"
+#include "host/text/json_text.h"
 #include "runtime/base/error.h"
 
 namespace nibble {

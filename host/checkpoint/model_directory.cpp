@@ -8,8 +8,8 @@
 
 #include <fmt/format.h>
 
-#include "host/text/json_text.h"
 #include "host/checkpoint/safetensors.h"
+#include "host/text/json_text.h"
 #include "runtime/base/error.h"
 
 namespace nibble {

@@ -10,8 +10,8 @@
 
 #include <fmt/ranges.h>
 
-#include "host/text/json_text.h"
 #include "host/checkpoint/mapped_file.h"
+#include "host/text/json_text.h"
 #include "runtime/base/error.h"
 
 namespace nibble {

@@ -9,8 +9,8 @@
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
-#include "host/text/json_text.h"
 #include "host/checkpoint/model_directory.h"
+#include "host/text/json_text.h"
 #include "runtime/base/error.h"
 #include "runtime/base/format.h"
 

@@ -7,8 +7,8 @@
 
 #include <fmt/ranges.h>
 
-#include "host/text/json_text.h"
 #include "host/checkpoint/model_directory.h"
+#include "host/text/json_text.h"
 #include "runtime/base/error.h"
 
 namespace nibble {

@@ -5,10 +5,10 @@
 #include <set>
 
 #include "host/checkpoint/model_identity.h"
-#include "host/layers/model_programs.h"
 #include "host/engine/non_finite.h"
 #include "host/kv/session_history.h"
 #include "host/kv/session_store.h"
+#include "host/layers/model_programs.h"
 #include "runtime/base/error.h"
 #include "runtime/base/mapping_guard.h"
 

@@ -9,8 +9,8 @@
 
 #include <fmt/format.h>
 
-#include "host/text/json_text.h"
 #include "host/kv/session_file_format.h"
+#include "host/text/json_text.h"
 #include "runtime/base/error.h"
 
 namespace nibble {

@@ -7,8 +7,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "host/text/json_text.h"
 #include "host/kv/session_file.h"
+#include "host/text/json_text.h"
 #include "runtime/base/error.h"
 #include "runtime/base/mapping_guard.h"
 

@@ -6,8 +6,8 @@
 #include <string>
 #include <string_view>
 
-#include "host/kv/kv_cache.h"
 #include "host/engine/session.h"
+#include "host/kv/kv_cache.h"
 #include "host/kv/session_history.h"
 
 namespace nibble {

@@ -2,8 +2,8 @@
 #include "runtime/core/kernel_table.h"
 #include "shaders/attention/attention_join_f32/attention_join_f32.h"
 #include "shaders/attention/attention_parts_f32/attention_parts_f32.h"
-#include "shaders/common/kv_format.h"
 #include "shaders/attention/encode_kv_f32/encode_kv_f32.h"
+#include "shaders/common/kv_format.h"
 
 namespace nibble {
 namespace {

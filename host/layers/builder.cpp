@@ -6,12 +6,12 @@
 #include "runtime/core/kernel_table.h"
 #include "runtime/core/variant.h"
 #include "shaders/attention/attention_parts_f32/attention_parts_f32.h"
-#include "shaders/head/embed/embed.h"
-#include "shaders/linear/gemm/gemm.h"
-#include "shaders/hyper/hc_mix_parts_f32/hc_mix_parts_f32.h"
-#include "shaders/experts/moe/moe.h"
-#include "shaders/norm/quant_fp8_f32/quant_fp8_f32.h"
 #include "shaders/attention/ring_commit_u32/ring_commit_u32.h"
+#include "shaders/experts/moe/moe.h"
+#include "shaders/head/embed/embed.h"
+#include "shaders/hyper/hc_mix_parts_f32/hc_mix_parts_f32.h"
+#include "shaders/linear/gemm/gemm.h"
+#include "shaders/norm/quant_fp8_f32/quant_fp8_f32.h"
 #include "shaders/norm/rms_norm_rope_f32/rms_norm_rope_f32.h"
 
 namespace nibble {

@@ -2,10 +2,10 @@
 
 #include "host/layers/layers.h"
 #include "runtime/core/kernel_table.h"
-#include "shaders/routing/gate_topk_f32/gate_topk_f32.h"
 #include "shaders/experts/moe/moe.h"
 #include "shaders/experts/moe_sum_f32/moe_sum_f32.h"
 #include "shaders/experts/swiglu_f32/swiglu_f32.h"
+#include "shaders/routing/gate_topk_f32/gate_topk_f32.h"
 
 namespace nibble {
 namespace {

@@ -11,11 +11,11 @@
 
 #include <fmt/format.h>
 
-#include "host/text/json_text.h"
 #include "host/checkpoint/model_directory.h"
 #include "host/checkpoint/scales.h"
-#include "host/synthetic/tensors.h"
 #include "host/checkpoint/weights.h"
+#include "host/synthetic/tensors.h"
+#include "host/text/json_text.h"
 #include "runtime/base/error.h"
 
 namespace nibble {

@@ -2,9 +2,9 @@
 
 #include <unordered_map>
 
+#include "host/checkpoint/model_directory.h"
 #include "host/text/byte_level.h"
 #include "host/text/json_text.h"
-#include "host/checkpoint/model_directory.h"
 #include "host/text/utf8.h"
 #include "runtime/base/error.h"
 

@@ -5,9 +5,9 @@
 
 #include "host/layers/rope.h"
 #include "shaders/attention/attention_f32/attention_f32.h"
+#include "shaders/attention/encode_kv_f32/encode_kv_f32.h"
 #include "shaders/common/kv_format.h"
 #include "shaders/common/spec_util.h"
-#include "shaders/attention/encode_kv_f32/encode_kv_f32.h"
 #include "shaders/hyper/hc_head_f32/hc_head_f32.h"
 #include "shaders/hyper/hc_post_f32/hc_post_f32.h"
 #include "shaders/hyper/hc_pre_f32/hc_pre_f32.h"

@@ -6,14 +6,14 @@
 
 #include "host/layers/rope.h"
 #include "runtime/base/format.h"
+#include "shaders/attention/encode_kv_f32/encode_kv_f32.h"
 #include "shaders/common/kv_format.h"
 #include "shaders/common/spec_util.h"
 #include "shaders/compressor/compress_pool_f32/compress_pool_f32.h"
 #include "shaders/indexer/encode_index_f32/encode_index_f32.h"
-#include "shaders/attention/encode_kv_f32/encode_kv_f32.h"
 #include "shaders/indexer/indexer_scores_f32/indexer_scores_f32.h"
-#include "shaders/norm/rms_norm_rope_f32/rms_norm_rope_f32.h"
 #include "shaders/indexer/topk_f32/topk_f32.h"
+#include "shaders/norm/rms_norm_rope_f32/rms_norm_rope_f32.h"
 #include "tests/kernels/golden_ops.h"
 
 namespace nibble {

@@ -5,10 +5,10 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "shaders/routing/gate_topk_f32/gate_topk_f32.h"
-#include "shaders/linear/gemm/gemm.h"
 #include "shaders/experts/moe/moe.h"
+#include "shaders/linear/gemm/gemm.h"
 #include "shaders/norm/quant_fp8_f32/quant_fp8_f32.h"
+#include "shaders/routing/gate_topk_f32/gate_topk_f32.h"
 #include "tests/kernels/op_runner.h"
 
 namespace nibble {

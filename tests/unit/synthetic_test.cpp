@@ -4,10 +4,10 @@
 #include <nlohmann/json.hpp>
 
 #include "host/checkpoint/checkpoint.h"
+#include "host/checkpoint/weights.h"
 #include "host/synthetic/checkpoint_writer.h"
 #include "host/synthetic/released_shapes.h"
 #include "host/synthetic/values.h"
-#include "host/checkpoint/weights.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/synthetic_model.h"
 #include "tests/support/temp_directory.h"

@@ -163,7 +163,8 @@ Probe multiply() {
 
 Probe multiply_add(bool is_call) {
   return {.spec = per_element({.name = is_call ? "probe_f32_fma" : "probe_f32_multiply_add",
-                               .text = is_call ? conformance_text("probes/f32_fma.kernel") : conformance_text("probes/f32_multiply_add.kernel"),
+                               .text = is_call ? conformance_text("probes/f32_fma.kernel")
+                                               : conformance_text("probes/f32_multiply_add.kernel"),
                                .formula = "y = a * b + c",
                                .bindings = {input("a", kF32), input("b", kF32), input("c", kF32), output("y", kF32)},
                                .cases = several_inputs<3, 1, -6, 7>,

@@ -218,19 +218,20 @@ std::vector<Expected> index_reference(const CaseData& data) {
 
 template <uint32_t kWg>
 Probe indices(std::string_view name) {
-  return {.spec = {.name = name,
-                   .formula = "y = WG, local, x, y, z and X of every invocation, mixed",
-                   .bindings = {output("y", kU32)},
-                   .params = {{"groups_x"}, {"groups_y"}, {"groups_z"}},
-                   .variants = {{.name = "portable", .text = conformance_text("probes/indices.kernel"), .workgroup = kWg}},
-                   .grid = index_grid,
-                   .cases = index_cases<kWg>,
-                   .reference = index_reference<kWg>,
-                   .tolerance = {.eps = 0, .why = "integers"},
-                   .cost = no_cost},
-          .fact = "every invocation of a three-dimensional grid runs once and knows where it is",
-          .symptom = "rows or tokens are missing or computed twice",
-          .relied_on_by = {"*"}};
+  return {
+      .spec = {.name = name,
+               .formula = "y = WG, local, x, y, z and X of every invocation, mixed",
+               .bindings = {output("y", kU32)},
+               .params = {{"groups_x"}, {"groups_y"}, {"groups_z"}},
+               .variants = {{.name = "portable", .text = conformance_text("probes/indices.kernel"), .workgroup = kWg}},
+               .grid = index_grid,
+               .cases = index_cases<kWg>,
+               .reference = index_reference<kWg>,
+               .tolerance = {.eps = 0, .why = "integers"},
+               .cost = no_cost},
+      .fact = "every invocation of a three-dimensional grid runs once and knows where it is",
+      .symptom = "rows or tokens are missing or computed twice",
+      .relied_on_by = {"*"}};
 }
 
 struct LoopParams {
@@ -262,19 +263,20 @@ std::vector<Expected> loop_reference(const CaseData& data) {
 }
 
 Probe long_loop() {
-  return {.spec = {.name = "probe_long_loop",
-                   .formula = "y[i] = rounds steps of a congruential generator from i",
-                   .bindings = {output("y", kU32)},
-                   .params = {{"rounds"}},
-                   .variants = {{.name = "portable", .text = conformance_text("probes/long_loop.kernel"), .workgroup = 32}},
-                   .grid = one_group,
-                   .cases = loop_cases,
-                   .reference = loop_reference,
-                   .tolerance = {.eps = 0, .why = "integers"},
-                   .cost = no_cost},
-          .fact = "a loop runs as often as it says, up to 65,534 times",
-          .symptom = "long contexts and long columns are cut short",
-          .relied_on_by = {"*"}};
+  return {
+      .spec = {.name = "probe_long_loop",
+               .formula = "y[i] = rounds steps of a congruential generator from i",
+               .bindings = {output("y", kU32)},
+               .params = {{"rounds"}},
+               .variants = {{.name = "portable", .text = conformance_text("probes/long_loop.kernel"), .workgroup = 32}},
+               .grid = one_group,
+               .cases = loop_cases,
+               .reference = loop_reference,
+               .tolerance = {.eps = 0, .why = "integers"},
+               .cost = no_cost},
+      .fact = "a loop runs as often as it says, up to 65,534 times",
+      .symptom = "long contexts and long columns are cut short",
+      .relied_on_by = {"*"}};
 }
 
 constexpr uint32_t kDivergent = 640;

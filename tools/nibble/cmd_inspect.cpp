@@ -9,10 +9,10 @@
 
 #include "host/checkpoint/checkpoint.h"
 #include "host/checkpoint/inventory.h"
-#include "host/text/json_text.h"
 #include "host/checkpoint/parts.h"
 #include "host/checkpoint/weight_scan.h"
 #include "host/checkpoint/weights.h"
+#include "host/text/json_text.h"
 #include "runtime/base/error.h"
 #include "runtime/base/mapping_guard.h"
 #include "tools/nibble/command.h"

@@ -7,8 +7,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "host/text/json_text.h"
 #include "host/checkpoint/npy.h"
+#include "host/text/json_text.h"
 #include "runtime/base/error.h"
 #include "tools/nibble/command.h"
 #include "tools/nibble/loading.h"

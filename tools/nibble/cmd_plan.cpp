@@ -6,9 +6,9 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "host/text/json_text.h"
 #include "host/placement/memory_plan.h"
 #include "host/synthetic/outline.h"
+#include "host/text/json_text.h"
 #include "tools/nibble/command.h"
 #include "tools/nibble/loading.h"
 #include "tools/nibble/program_end.h"

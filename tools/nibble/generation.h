@@ -9,9 +9,9 @@
 #include <string_view>
 #include <vector>
 
-#include "host/text/control_tokens.h"
 #include "host/engine/sampler.h"
 #include "host/engine/session.h"
+#include "host/text/control_tokens.h"
 #include "host/text/tokenizer.h"
 
 namespace nibble {

@@ -4,8 +4,8 @@
 #include <chrono>
 #include <cstdlib>
 
-#include "host/text/json_text.h"
 #include "host/engine/session.h"
+#include "host/text/json_text.h"
 #include "runtime/base/error.h"
 #include "tools/drivers/driver_check.h"
 #include "tools/nibble/terminal.h"

@@ -3,8 +3,8 @@
 
 #include "runtime/base/format.h"
 #include "runtime/cpu/cpu_kernel.h"
-#include "shaders/common/kv_format.h"
 #include "shaders/attention/encode_kv_f32/encode_kv_f32.h"
+#include "shaders/common/kv_format.h"
 
 namespace nibble {
 namespace {

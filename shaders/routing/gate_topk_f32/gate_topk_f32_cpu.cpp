@@ -2,8 +2,8 @@
 #include <cmath>
 
 #include "runtime/cpu/cpu_kernel.h"
-#include "shaders/routing/gate_topk_f32/gate_topk_f32.h"
 #include "shaders/indexer/topk_f32/topk_f32_cpu.h"
+#include "shaders/routing/gate_topk_f32/gate_topk_f32.h"
 
 namespace nibble {
 namespace {
