@@ -29,22 +29,6 @@ class FileDescriptor {
   int fd_;
 };
 
-int advice_flag(MappedFile::Advice advice) {
-  switch (advice) {
-    case MappedFile::Advice::kNormal:
-      return MADV_NORMAL;
-    case MappedFile::Advice::kSequential:
-      return MADV_SEQUENTIAL;
-    case MappedFile::Advice::kRandom:
-      return MADV_RANDOM;
-    case MappedFile::Advice::kWillNeed:
-      return MADV_WILLNEED;
-    case MappedFile::Advice::kDontNeed:
-      return MADV_DONTNEED;
-  }
-  return MADV_NORMAL;
-}
-
 }  // namespace
 
 MappedFile MappedFile::open(const std::string& path) {
@@ -80,13 +64,10 @@ MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
-void MappedFile::advise(std::span<const std::byte> range, Advice advice) {
-  if (range.empty()) return;
-  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const auto begin = reinterpret_cast<uintptr_t>(range.data()) / page * page;
-  const auto end = reinterpret_cast<uintptr_t>(range.data()) + range.size();
-  // A hint: a kernel that does not know it changes nothing, so the result is of no interest.
-  (void)::madvise(reinterpret_cast<void*>(begin), end - begin, advice_flag(advice));
+void MappedFile::will_read_in_order() const {
+  if (data_ == nullptr) return;
+  // A kernel that does not know the hint changes nothing, so the result is of no interest.
+  (void)::madvise(const_cast<std::byte*>(data_), size_, MADV_SEQUENTIAL);
 }
 
 }  // namespace nibble

@@ -13,9 +13,6 @@ namespace nibble {
 
 class MappedFile {
  public:
-  // How the bytes will be used next; a hint to the kernel that never fails.
-  enum class Advice { kNormal, kSequential, kRandom, kWillNeed, kDontNeed };
-
   // Throws kNotFound, kInvalidFile (not a regular file) or kIo.
   static MappedFile open(const std::string& path);
 
@@ -25,8 +22,8 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
 
-  // `range` may be any part of any mapping; it is widened to whole pages.
-  static void advise(std::span<const std::byte> range, Advice advice);
+  // Tells the system that the bytes will be read once, from the first to the last, so that it reads far ahead. A hint.
+  void will_read_in_order() const;
 
  private:
   MappedFile(const std::byte* data, size_t size, const std::string& path)

@@ -15,9 +15,9 @@
 namespace nibble {
 namespace {
 
-class LoadedModel final : public Model {
+class DeviceModel final : public Model {
  public:
-  LoadedModel(std::shared_ptr<Device> device, std::shared_ptr<const Checkpoint> checkpoint,
+  DeviceModel(std::shared_ptr<Device> device, std::shared_ptr<const Checkpoint> checkpoint,
               const LoadProgress& progress)
       : device_(std::move(device)), checkpoint_(std::move(checkpoint)) {
     weights_ = place_weights(*device_, load_weights(*checkpoint_, config()), checkpoint_, progress);
@@ -53,7 +53,7 @@ std::vector<T> read(Device& device, const BufferView& view, size_t count) {
 
 class DeviceSession final : public Session {
  public:
-  DeviceSession(std::shared_ptr<LoadedModel> model, const SessionOptions& options)
+  DeviceSession(std::shared_ptr<DeviceModel> model, const SessionOptions& options)
       : model_(std::move(model)),
         options_(options),
         kv_(model_->device(), model_->config(), options_.kv()),
@@ -99,7 +99,7 @@ class DeviceSession final : public Session {
           program.dispatches.size());
     std::vector<DispatchProfile> profiles;
     for (size_t i = 0; i < timings.size(); ++i) {
-      const RecordedDispatch& dispatch = program.dispatches[i];
+      const CostedDispatch& dispatch = program.dispatches[i];
       const bool counted = dispatch.kernel->cost != nullptr;
       profiles.push_back({.label = timings[i].label,
                           .kernel = timings[i].kernel,
@@ -329,7 +329,7 @@ class DeviceSession final : public Session {
                                 odd - logits.begin(), *odd));
   }
 
-  std::shared_ptr<LoadedModel> model_;
+  std::shared_ptr<DeviceModel> model_;
   SessionOptions options_;
   KvCache kv_;
   StepWriter writer_;
@@ -362,13 +362,13 @@ ProgramOptions SessionOptions::program() const {
 
 std::shared_ptr<Model> Model::load(std::shared_ptr<Device> device, std::shared_ptr<const Checkpoint> checkpoint,
                                    const LoadProgress& progress) {
-  return std::make_shared<LoadedModel>(std::move(device), std::move(checkpoint), progress);
+  return std::make_shared<DeviceModel>(std::move(device), std::move(checkpoint), progress);
 }
 
 namespace {
 
 std::unique_ptr<DeviceSession> create_session(std::shared_ptr<Model> model, const SessionOptions& options) {
-  auto loaded = std::dynamic_pointer_cast<LoadedModel>(model);
+  auto loaded = std::dynamic_pointer_cast<DeviceModel>(model);
   check(loaded != nullptr, "a session needs a model made by Model::load");
   if (options.chunk == 0 || options.context == 0) fail(ErrorCode::kUsage, "--chunk and --ctx must be at least 1");
   if (options.mtp && !loaded->has_mtp()) fail(ErrorCode::kUsage, "this checkpoint has no MTP block");

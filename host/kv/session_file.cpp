@@ -168,7 +168,7 @@ uint64_t SessionFile::section_bytes(std::string_view name) const {
 
 void SessionFile::verify(const std::function<void()>& between_pieces) {
   const std::span<const std::byte> bytes = file_.bytes();
-  MappedFile::advise(bytes, MappedFile::Advice::kSequential);
+  file_.will_read_in_order();
   for (const auto& [name, section] : sections_) {
     const uint64_t checksum = checksum_of(bytes.subspan(section.offset, section.bytes), between_pieces);
     if (checksum != section.checksum) {

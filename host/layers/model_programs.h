@@ -22,7 +22,7 @@ struct CaptureViews {
 };
 
 // What a dispatch costs follows from these.
-struct RecordedDispatch {
+struct CostedDispatch {
   const KernelSpec* kernel = nullptr;
   std::vector<std::byte> params;
 };
@@ -34,7 +34,7 @@ struct ModelProgram {
   Stream stream;      // f32 [max_tokens, hc_mult, hidden_size], outside the arena: of the trunk, the MTP block reads it
   BufferView logits;  // f32 [max_logits, vocab]
   std::unique_ptr<Program> program;
-  std::vector<RecordedDispatch> dispatches;  // in order
+  std::vector<CostedDispatch> dispatches;  // in order
   std::vector<CaptureViews> captures;        // of the trunk
   uint64_t scratch_bytes = 0;
 };

@@ -12,9 +12,18 @@ namespace nibble {
 namespace {
 
 constexpr std::array<std::string_view, static_cast<size_t>(Capability::kCount)> kCapabilityNames = {
-    "subgroups",     "f16",         "int8_dot",      "matrix_units", "int64",       "storage8",
-    "storage16",     "bda",         "texel_buffers", "timestamps",   "host_memory", "subgroup_size_control",
-    "mapped_memory", "host_import", "avx2",          "avx512",       "avx512_dot"};
+    "subgroups",
+    "int8_dot",
+    "matrix_units",
+    "texel_buffers",
+    "timestamps",
+    "host_memory",
+    "subgroup_size_control",
+    "mapped_memory",
+    "host_import",
+    "avx2",
+    "avx512",
+    "avx512_dot"};
 
 struct LimitField {
   std::string_view name;
@@ -87,7 +96,6 @@ bool can_have(BackendKind kind, Capability capability) {
     case Capability::kAvx512Dot:
     case Capability::kHostMemory:
       return kind == BackendKind::kCpu;
-    case Capability::kInt64:
     case Capability::kTimestamps:
     case Capability::kHostImport:
       return true;

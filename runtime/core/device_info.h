@@ -19,17 +19,12 @@ std::string_view name_of(DeviceType type);
 
 // Optional abilities. Each has a kill switch (--disable NAME,…), since that is how users bisect drivers.
 enum class Capability : uint32_t {
-  kSubgroups,      // subgroup arithmetic in compute shaders
-  kF16,            // 16-bit float arithmetic
-  kInt8Dot,        // 4x8-bit integer dot product, on GPUs by an instruction
-  kMatrixUnits,    // a subgroup of 32 multiplies 16x16 matrices of bf16, with sums in f32
-  kInt64,          // 64-bit integers in kernels
-  kStorage8,       // 8-bit storage
-  kStorage16,      // 16-bit storage
-  kBufferAddress,  // buffer device addresses
-  kTexelBuffers,   // storage read through uniform texel buffers
-  kTimestamps,     // device timestamps
-  kHostMemory,     // kernels read host memory in place (the cpu backend)
+  kSubgroups,     // subgroup arithmetic in compute shaders
+  kInt8Dot,       // 4x8-bit integer dot product, on GPUs by an instruction
+  kMatrixUnits,   // a subgroup of 32 multiplies 16x16 matrices of bf16, with sums in f32
+  kTexelBuffers,  // storage read through uniform texel buffers
+  kTimestamps,    // device timestamps
+  kHostMemory,    // kernels read host memory in place (the cpu backend)
   kSubgroupSizeControl,
   kMappedMemory,  // the host reaches device memory in place: uploads and downloads are plain copies
   kHostImport,    // buffers can lie in memory that the host made, a mapped file's for example

@@ -284,8 +284,7 @@ DeviceInfo describe_cpu(const DeviceOptions& options) {
                  .max_workgroup_size = 1u << 20,
                  .max_workgroup_memory = 1u << 20};
   info.capabilities = capabilities_of(detect_cpu_isa());
-  for (const Capability c :
-       {Capability::kHostMemory, Capability::kInt64, Capability::kTimestamps, Capability::kHostImport}) {
+  for (const Capability c : {Capability::kHostMemory, Capability::kTimestamps, Capability::kHostImport}) {
     info.capabilities.add(c);
   }
   for (const std::string& limit : options.limits) apply_limit(info, limit);

@@ -69,9 +69,6 @@ std::string hex(const std::vector<uint8_t>& bytes) {
 void add_capabilities(DeviceInfo& info, const DeviceFacts& facts) {
   info.capabilities.add(Capability::kTimestamps);
   info.capabilities.add(Capability::kHostImport);  // CL_MEM_USE_HOST_PTR
-  info.capabilities.add(Capability::kInt64);       // always there in the full profile
-  info.capabilities.add(Capability::kStorage8);    // byte-addressable store is core since 1.1
-  info.capabilities.add(Capability::kStorage16);
   for (const std::string_view unused : {"cl_khr_fp16", "cl_khr_subgroups"}) {
     if (has_extension(facts, unused)) info.notes.push_back(fmt::format("has {}, which no kernel uses", unused));
   }

@@ -125,7 +125,7 @@ std::unique_ptr<Program> OpenClDevice::record(const DispatchList& list) {
   return Recorder(context_.get(), info_, options_, compiler_).record(list);
 }
 
-void OpenClDevice::enqueue(cl_command_queue queue, const RecordedDispatch& dispatch, const LaunchSize& size,
+void OpenClDevice::enqueue(cl_command_queue queue, const BoundDispatch& dispatch, const LaunchSize& size,
                            cl_event* event) {
   const cl_int status =
       clEnqueueNDRangeKernel(queue, dispatch.kernel.get(), 3, nullptr, size.global, size.local, 0, nullptr, event);
@@ -151,7 +151,7 @@ Ticket OpenClDevice::submit(Program& program, std::span<const uint32_t> step) {
   // A batch that runs too long is killed by the system's watchdog; software drivers have none.
   const size_t batch =
       info_.is_wide_cpu() ? SIZE_MAX : dispatches_per_flush(options_.submit_seconds, seconds_per_dispatch_);
-  for (const RecordedDispatch& dispatch : recorded.dispatches()) {
+  for (const BoundDispatch& dispatch : recorded.dispatches()) {
     const LaunchSize size = launch_size(dispatch, header);
     if (size.empty) continue;
     submission.done = Event();

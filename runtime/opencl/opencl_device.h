@@ -51,9 +51,9 @@ class OpenClDevice final : public Device {
   // check_cl that remembers when an error loses the device.
   void checked(cl_int status, std::string_view call);
   ClProgram& own_program(Program& program) const;
-  void enqueue(cl_command_queue queue, const RecordedDispatch& dispatch, const LaunchSize& size, cl_event* event);
+  void enqueue(cl_command_queue queue, const BoundDispatch& dispatch, const LaunchSize& size, cl_event* event);
   void finish_submission(Submission submission);
-  double time_dispatch(cl_command_queue queue, const RecordedDispatch& dispatch, const LaunchSize& size);
+  double time_dispatch(cl_command_queue queue, const BoundDispatch& dispatch, const LaunchSize& size);
 
   DeviceInfo info_;
   DeviceOptions options_;

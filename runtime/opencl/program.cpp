@@ -36,7 +36,7 @@ ClProgram::~ClProgram() {
 
 std::vector<std::string> ClProgram::variants() const {
   std::set<std::string> names;
-  for (const RecordedDispatch& dispatch : dispatches_) names.insert(dispatch.variant);
+  for (const BoundDispatch& dispatch : dispatches_) names.insert(dispatch.variant);
   return {names.begin(), names.end()};
 }
 
@@ -65,14 +65,14 @@ std::unique_ptr<ClProgram> Recorder::record(const DispatchList& list) {
       options_.shuffle_groups ? shuffled_replay_order(barriers, options_.shuffle_seed) : replay_order(barriers);
   for (const ReplayStep& step : order) {
     if (options_.between_kernels) options_.between_kernels();
-    program_->dispatches_.push_back(record_dispatch(list.dispatches()[step.dispatch]));
+    program_->dispatches_.push_back(bind_dispatch(list.dispatches()[step.dispatch]));
   }
   return std::move(program_);
 }
 
-RecordedDispatch Recorder::record_dispatch(const Dispatch& dispatch) {
+BoundDispatch Recorder::bind_dispatch(const Dispatch& dispatch) {
   const Variant& variant = pick_variant(dispatch, info_, options_.force_variant);
-  RecordedDispatch recorded;
+  BoundDispatch recorded;
   recorded.kernel = make_kernel(dispatch, variant);
   recorded.grid = dispatch.kernel->grid(dispatch.params, variant);
   recorded.workgroup = variant.workgroup;
@@ -154,7 +154,7 @@ cl_mem Recorder::step_memory() {
   return program_->step_memory_.get();
 }
 
-LaunchSize launch_size(const RecordedDispatch& dispatch, const StepHeader& step) {
+LaunchSize launch_size(const BoundDispatch& dispatch, const StepHeader& step) {
   const size_t x = dispatch.grid.x.evaluate(step);
   const size_t y = dispatch.grid.y.evaluate(step);
   const size_t z = dispatch.grid.z.evaluate(step);

@@ -15,7 +15,8 @@
 
 namespace nibble::opencl {
 
-struct RecordedDispatch {
+// A kernel with its arguments set, ready to be enqueued.
+struct BoundDispatch {
   Kernel kernel;
   Grid grid;
   uint32_t workgroup = 0;
@@ -28,7 +29,7 @@ class ClProgram final : public Program {
   ~ClProgram() override;
   std::vector<std::string> variants() const override;
 
-  const std::vector<RecordedDispatch>& dispatches() const { return dispatches_; }
+  const std::vector<BoundDispatch>& dispatches() const { return dispatches_; }
   cl_context context() const { return context_; }
 
   // Enqueues the transfer of the step words. They wait in host memory of the program, in one of a few slots, so that
@@ -50,7 +51,7 @@ class ClProgram final : public Program {
   uint32_t step_words_ = 0;
   std::vector<StepSlot> slots_;
   size_t next_slot_ = 0;
-  std::vector<RecordedDispatch> dispatches_;
+  std::vector<BoundDispatch> dispatches_;
 };
 
 // Builds programs; lives for one record() call.
@@ -68,7 +69,7 @@ class Recorder {
   };
 
   const Variant& variant_for(const KernelSpec& kernel) const;
-  RecordedDispatch record_dispatch(const Dispatch& dispatch);
+  BoundDispatch bind_dispatch(const Dispatch& dispatch);
   Kernel make_kernel(const Dispatch& dispatch, const Variant& variant);
   void set_arguments(cl_kernel kernel, const Dispatch& dispatch);
   cl_mem memory_for(const BufferView& view);
@@ -88,7 +89,7 @@ struct LaunchSize {
   size_t local[3];
   bool empty = false;
 };
-LaunchSize launch_size(const RecordedDispatch& dispatch, const StepHeader& step);
+LaunchSize launch_size(const BoundDispatch& dispatch, const StepHeader& step);
 
 // Dispatches between two flushes, so that a batch stays below `budget_seconds`; from how long one took on average when
 // last measured (0 = not yet: small batches).

@@ -16,7 +16,7 @@ std::vector<DispatchTiming> OpenClDevice::time_dispatches(Program& program, std:
   recorded.write_step(timing_queue_.get(), step);
   checked(clFinish(timing_queue_.get()), "clFinish");
   std::vector<DispatchTiming> timings;
-  for (const RecordedDispatch& dispatch : recorded.dispatches()) {
+  for (const BoundDispatch& dispatch : recorded.dispatches()) {
     const LaunchSize size = launch_size(dispatch, header);
     const double seconds = size.empty ? 0.0 : time_dispatch(timing_queue_.get(), dispatch, size);
     timings.push_back({.label = dispatch.label, .kernel = dispatch.variant, .seconds = seconds});
@@ -24,7 +24,7 @@ std::vector<DispatchTiming> OpenClDevice::time_dispatches(Program& program, std:
   return timings;
 }
 
-double OpenClDevice::time_dispatch(cl_command_queue queue, const RecordedDispatch& dispatch, const LaunchSize& size) {
+double OpenClDevice::time_dispatch(cl_command_queue queue, const BoundDispatch& dispatch, const LaunchSize& size) {
   Event done;
   enqueue(queue, dispatch, size, done.out());
   const cl_event event = done.get();

@@ -9,14 +9,8 @@ namespace {
 // The structures that switch on what the plan's capabilities need; they point at each other, so they stay in place.
 struct FeatureChain {
   VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2};
-  VkPhysicalDevice16BitStorageFeatures storage16 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES};
-  VkPhysicalDevice8BitStorageFeatures storage8 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_8BIT_STORAGE_FEATURES};
-  VkPhysicalDeviceShaderFloat16Int8Features float16 = {
-      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES};
   VkPhysicalDeviceShaderIntegerDotProductFeatures dot = {
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES};
-  VkPhysicalDeviceBufferDeviceAddressFeatures address = {
-      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES};
   VkPhysicalDeviceSubgroupSizeControlFeatures size_control = {
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES};
 
@@ -30,16 +24,11 @@ struct FeatureChain {
 
   explicit FeatureChain(const DevicePlan& plan) {
     const CapabilitySet& on = plan.info.capabilities;
-    features.features.shaderInt64 = on.has(Capability::kInt64) ? VK_TRUE : VK_FALSE;
-    add(on, Capability::kStorage16, storage16, storage16.storageBuffer16BitAccess);
-    add(on, Capability::kStorage8, storage8, storage8.storageBuffer8BitAccess);
-    add(on, Capability::kF16, float16, float16.shaderFloat16);
     add(on, Capability::kInt8Dot, dot, dot.shaderIntegerDotProduct);
     add(on, Capability::kMatrixUnits, memory_model, memory_model.vulkanMemoryModel);
     add(on, Capability::kMatrixUnits, matrix, matrix.cooperativeMatrix);
     add(on, Capability::kMatrixUnits, bfloat16, bfloat16.shaderBFloat16Type);
     bfloat16.shaderBFloat16CooperativeMatrix = bfloat16.shaderBFloat16Type;
-    add(on, Capability::kBufferAddress, address, address.bufferDeviceAddress);
     add(on, Capability::kSubgroupSizeControl, size_control, size_control.subgroupSizeControl);
     size_control.computeFullSubgroups = size_control.subgroupSizeControl;
     if (plan.keep_statistics) add(statistics, statistics.pipelineExecutableInfo);

@@ -80,14 +80,8 @@ void read_properties(VkPhysicalDevice device, DeviceFacts& facts) {
 
 void read_features(VkPhysicalDevice device, DeviceFacts& facts) {
   VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2};
-  VkPhysicalDevice16BitStorageFeatures storage16 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES};
-  VkPhysicalDeviceShaderFloat16Int8Features float16 = {
-      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES};
-  VkPhysicalDevice8BitStorageFeatures storage8 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_8BIT_STORAGE_FEATURES};
   VkPhysicalDeviceShaderIntegerDotProductFeatures dot = {
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES};
-  VkPhysicalDeviceBufferDeviceAddressFeatures address = {
-      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES};
   VkPhysicalDeviceSubgroupSizeControlFeatures size_control = {
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES};
   VkPhysicalDeviceVulkanMemoryModelFeatures memory_model = {
@@ -102,23 +96,14 @@ void read_features(VkPhysicalDevice device, DeviceFacts& facts) {
     chain(features, matrix);
     chain(features, bfloat16);
   }
-  chain(features, storage16);
-  if (facts.has_extension(VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME)) chain(features, float16);
-  if (facts.has_extension(VK_KHR_8BIT_STORAGE_EXTENSION_NAME)) chain(features, storage8);
   if (facts.has_extension(VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME)) chain(features, dot);
-  if (facts.has_extension(VK_KHR_BUFFER_DEVICE_ADDRESS_EXTENSION_NAME)) chain(features, address);
   if (facts.has_extension(VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME)) chain(features, size_control);
   vkGetPhysicalDeviceFeatures2(device, &features);
 
-  facts.int64 = features.features.shaderInt64 != 0;
-  facts.storage16 = storage16.storageBuffer16BitAccess != 0;
-  facts.float16 = float16.shaderFloat16 != 0;
-  facts.storage8 = storage8.storageBuffer8BitAccess != 0;
   facts.int8_dot = dot.shaderIntegerDotProduct != 0;
   facts.matrix_units = has_matrices && memory_model.vulkanMemoryModel != 0 && matrix.cooperativeMatrix != 0 &&
                        bfloat16.shaderBFloat16Type != 0 && bfloat16.shaderBFloat16CooperativeMatrix != 0 &&
                        multiplies_bf16_matrices(device);
-  facts.buffer_address = address.bufferDeviceAddress != 0;
   facts.subgroup_size_control = size_control.subgroupSizeControl != 0 && size_control.computeFullSubgroups != 0;
 }
 

@@ -35,13 +35,8 @@ struct DeviceFacts {
   VkSubgroupFeatureFlags subgroup_operations = 0;
 
   // Features, true only where the device has them.
-  bool int64 = false;
-  bool float16 = false;
-  bool storage8 = false;
-  bool storage16 = false;
   bool int8_dot = false;
   bool int8_dot_accelerated = false;  // four signed bytes by four, by an instruction
-  bool buffer_address = false;
   bool subgroup_size_control = false;
   bool matrix_units = false;   // what matrix_units.h says, with the features that it needs
   bool texel_formats = false;  // uniform texel buffers of every ElementType

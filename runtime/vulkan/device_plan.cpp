@@ -90,27 +90,21 @@ CapabilitySet capabilities_of(const DeviceFacts& facts) {
       (facts.subgroup_operations & kArithmetic) == kArithmetic) {
     set.add(Capability::kSubgroups);
   }
-  if (facts.float16) set.add(Capability::kF16);
   // GPUs without the instruction have the feature too, and are slower with it than in f32. Software drivers keep it:
   // what needs it is tested there, and is not what they choose.
   const bool software = type_of(facts.properties.deviceType) == DeviceType::kSoftware;
   if (facts.int8_dot && (facts.int8_dot_accelerated || software)) set.add(Capability::kInt8Dot);
   const bool fits = facts.smallest_subgroup <= kMatrixSubgroup && kMatrixSubgroup <= facts.largest_subgroup;
   if (facts.matrix_units && facts.subgroup_size_control && fits) set.add(Capability::kMatrixUnits);
-  if (facts.int64) set.add(Capability::kInt64);
-  if (facts.storage8) set.add(Capability::kStorage8);
-  if (facts.storage16) set.add(Capability::kStorage16);
-  if (facts.buffer_address) set.add(Capability::kBufferAddress);
   if (facts.subgroup_size_control) set.add(Capability::kSubgroupSizeControl);
   // What is imported begins at a page of the host's.
   if (facts.host_import_alignment > 0 && facts.host_import_alignment <= 4096) set.add(Capability::kHostImport);
   return set;
 }
 
-// Extensions behind the capabilities that are still on. 16-bit storage and subgroups are core in 1.1.
+// Extensions behind the capabilities that are still on. Subgroups are core in 1.1.
 std::vector<std::string> extensions_for(const CapabilitySet& set) {
   std::vector<std::string> names;
-  if (set.has(Capability::kF16)) names.emplace_back(VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME);
   if (set.has(Capability::kInt8Dot)) names.emplace_back(VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME);
   if (set.has(Capability::kMatrixUnits)) {
     for (const char* name :
@@ -118,8 +112,6 @@ std::vector<std::string> extensions_for(const CapabilitySet& set) {
       names.emplace_back(name);
     }
   }
-  if (set.has(Capability::kStorage8)) names.emplace_back(VK_KHR_8BIT_STORAGE_EXTENSION_NAME);
-  if (set.has(Capability::kBufferAddress)) names.emplace_back(VK_KHR_BUFFER_DEVICE_ADDRESS_EXTENSION_NAME);
   if (set.has(Capability::kSubgroupSizeControl)) names.emplace_back(VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
   if (set.has(Capability::kHostImport)) names.emplace_back(VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME);
   return names;

@@ -17,6 +17,7 @@
 
 namespace nibble::vulkan {
 
+// What a command buffer holds of one dispatch.
 struct RecordedDispatch {
   std::shared_ptr<const Pipeline> pipeline;
   VkDescriptorSet set = VK_NULL_HANDLE;

@@ -42,11 +42,10 @@ TEST(OpenClDeviceFacts, DescribesADiscreteCard) {
   EXPECT_EQ(info.limits.max_storage_bindings, 64u);
   EXPECT_EQ(info.limits.max_workgroup_size, 512u);
   EXPECT_EQ(info.limits.max_workgroup_memory, 48u << 10);
-  EXPECT_TRUE(info.capabilities.has(Capability::kInt64));
   EXPECT_TRUE(info.capabilities.has(Capability::kTimestamps));
   // The dialect has no words for these, so kernels that need them must not be chosen.
   EXPECT_FALSE(info.capabilities.has(Capability::kSubgroups));
-  EXPECT_FALSE(info.capabilities.has(Capability::kF16));
+  EXPECT_FALSE(info.capabilities.has(Capability::kMatrixUnits));
 }
 
 TEST(OpenClDeviceFacts, TellsDeviceTypes) {

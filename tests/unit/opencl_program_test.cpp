@@ -32,7 +32,7 @@ TEST(OpenClBuildLog, BecomesOneLine) {
 }
 
 TEST(OpenClLaunch, CountsWorkItemsAndSkipsEmptyGrids) {
-  RecordedDispatch dispatch;
+  BoundDispatch dispatch;
   dispatch.workgroup = 32;
   dispatch.grid = {GridDim::constant(3), GridDim::tokens(2), GridDim::logits()};
   const LaunchSize size = launch_size(dispatch, {.n_tokens = 5, .n_logits = 4});

@@ -191,19 +191,18 @@ TEST(VulkanDevicePlan, CapabilitiesComeFromFeaturesAndCanBeSwitchedOff) {
   EXPECT_FALSE(plan_device(facts, {}, kGiB).info.capabilities.has(Capability::kSubgroups));
   facts.subgroup_stages = VK_SHADER_STAGE_COMPUTE_BIT;
   facts.subgroup_operations = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT;
-  facts.float16 = facts.storage8 = true;
+  facts.int8_dot = facts.subgroup_size_control = true;
   const CapabilitySet all = plan_device(facts, {}, kGiB).info.capabilities;
-  EXPECT_TRUE(all.covers({Capability::kSubgroups, Capability::kF16, Capability::kStorage8}));
-  EXPECT_FALSE(all.has(Capability::kInt64));
+  EXPECT_TRUE(all.covers({Capability::kSubgroups, Capability::kInt8Dot, Capability::kSubgroupSizeControl}));
+  EXPECT_FALSE(all.has(Capability::kMatrixUnits));
 
-  const DevicePlan less = plan_device(facts, {.disabled = {Capability::kF16, Capability::kSubgroups}}, kGiB);
-  EXPECT_FALSE(less.info.capabilities.has(Capability::kF16));
+  const DevicePlan less = plan_device(facts, {.disabled = {Capability::kInt8Dot, Capability::kSubgroups}}, kGiB);
+  EXPECT_FALSE(less.info.capabilities.has(Capability::kInt8Dot));
   EXPECT_FALSE(less.info.capabilities.has(Capability::kSubgroups));
   // What is off is not enabled either.
-  EXPECT_EQ(less.extensions, std::vector<std::string>{VK_KHR_8BIT_STORAGE_EXTENSION_NAME});
+  EXPECT_EQ(less.extensions, std::vector<std::string>{VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME});
 
-  facts.int8_dot = true;
-  const DevicePlan more = plan_device(facts, {.disabled = {Capability::kF16, Capability::kStorage8}}, kGiB);
+  const DevicePlan more = plan_device(facts, {.disabled = {Capability::kSubgroupSizeControl}}, kGiB);
   EXPECT_TRUE(more.info.capabilities.has(Capability::kInt8Dot));
   EXPECT_EQ(more.extensions, std::vector<std::string>{VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME});
 }

@@ -46,13 +46,8 @@ ReproApi vulkan_repro(const ReproMaterial& material, const PreparedCase& prepare
       fmt::format("constexpr uint32_t kSubgroup = {};  // invocations, 0: as the driver likes\n",
                   holds_matrices ? vulkan::kMatrixSubgroup : parse_variant(material.row.variant).subgroup_size);
   const std::pair<std::string_view, Capability> features[] = {
-      {"Int64", Capability::kInt64},
-      {"Storage16", Capability::kStorage16},
-      {"Storage8", Capability::kStorage8},
-      {"F16", Capability::kF16},
       {"Int8Dot", Capability::kInt8Dot},
       {"MatrixUnits", Capability::kMatrixUnits},
-      {"BufferAddress", Capability::kBufferAddress},
       {"SubgroupSizeControl", Capability::kSubgroupSizeControl},
       {"TexelBuffers", Capability::kTexelBuffers},
   };

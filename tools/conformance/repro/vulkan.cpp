@@ -90,15 +90,8 @@ class Features {
  public:
   explicit Features(VkPhysicalDevice device) : device_(device) {
     base.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2;
-    link(storage16_, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES, kWantsStorage16, nullptr);
-    link(storage8_, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_8BIT_STORAGE_FEATURES, kWantsStorage8,
-         VK_KHR_8BIT_STORAGE_EXTENSION_NAME);
-    link(f16_, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES, kWantsF16,
-         VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME);
     link(dot_, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES, kWantsInt8Dot,
          VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME);
-    link(address_, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES, kWantsBufferAddress,
-         VK_KHR_BUFFER_DEVICE_ADDRESS_EXTENSION_NAME);
     link(size_, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES, kWantsSubgroupSizeControl,
          VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
     link(model_, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES, kWantsMatrixUnits,
@@ -108,21 +101,8 @@ class Features {
     link(bfloat16_, static_cast<VkStructureType>(1000141000), kWantsMatrixUnits, "VK_KHR_shader_bfloat16");
     vkGetPhysicalDeviceFeatures2(device, &base);
     // Now the structures say what there is; what is not wanted goes off.
-    const VkBool32 int64 = base.features.shaderInt64;
     base.features = {};
-    base.features.shaderInt64 = keep("shaderInt64", kWantsInt64, int64);
-    storage16_.storageBuffer16BitAccess =
-        keep("storageBuffer16BitAccess", kWantsStorage16, storage16_.storageBuffer16BitAccess);
-    storage16_.uniformAndStorageBuffer16BitAccess = storage16_.storagePushConstant16 = VK_FALSE;
-    storage16_.storageInputOutput16 = VK_FALSE;
-    storage8_.storageBuffer8BitAccess =
-        keep("storageBuffer8BitAccess", kWantsStorage8, storage8_.storageBuffer8BitAccess);
-    storage8_.uniformAndStorageBuffer8BitAccess = storage8_.storagePushConstant8 = VK_FALSE;
-    f16_.shaderFloat16 = keep("shaderFloat16", kWantsF16, f16_.shaderFloat16);
-    f16_.shaderInt8 = VK_FALSE;
     dot_.shaderIntegerDotProduct = keep("shaderIntegerDotProduct", kWantsInt8Dot, dot_.shaderIntegerDotProduct);
-    address_.bufferDeviceAddress = keep("bufferDeviceAddress", kWantsBufferAddress, address_.bufferDeviceAddress);
-    address_.bufferDeviceAddressCaptureReplay = address_.bufferDeviceAddressMultiDevice = VK_FALSE;
     size_.subgroupSizeControl = keep("subgroupSizeControl", kWantsSubgroupSizeControl, size_.subgroupSizeControl);
     model_.vulkanMemoryModel = keep("vulkanMemoryModel", kWantsMatrixUnits, model_.vulkanMemoryModel);
     model_.vulkanMemoryModelDeviceScope = model_.vulkanMemoryModelAvailabilityVisibilityChains = VK_FALSE;
@@ -163,11 +143,7 @@ class Features {
   VkPhysicalDeviceVulkanMemoryModelFeatures model_{};
   Switches matrix_{};    // cooperativeMatrix, its robust buffer access
   Switches bfloat16_{};  // the type, dot products, matrices
-  VkPhysicalDevice16BitStorageFeatures storage16_{};
-  VkPhysicalDevice8BitStorageFeatures storage8_{};
-  VkPhysicalDeviceShaderFloat16Int8Features f16_{};
   VkPhysicalDeviceShaderIntegerDotProductFeatures dot_{};
-  VkPhysicalDeviceBufferDeviceAddressFeatures address_{};
   VkPhysicalDeviceSubgroupSizeControlFeatures size_{};
 };
 
