@@ -100,7 +100,7 @@ Workload DevicePeaks::record(const PeakKernel& kernel, uint64_t bytes) {
   const PeakParams params{.count = memory ? kReadsPerInvocation : kRounds,
                           .stride = kernel.contiguous ? 1u : static_cast<uint32_t>(lanes),
                           .mask = static_cast<uint32_t>(bytes / kElement - 1),
-                          .groups = static_cast<uint32_t>(lanes / workgroup),
+                          .workgroups = static_cast<uint32_t>(lanes / workgroup),
                           .factor = 0.999f,
                           .term = 0.5f};
   const uint64_t outputs = std::min<uint64_t>(kernel.kind == PeakKind::kCopy ? bytes : lanes * kElement, memory_bytes_);

@@ -9,10 +9,10 @@ namespace nibble::bench {
 namespace {
 
 Grid peak_grid(std::span<const std::byte> params, const Variant&) {
-  return {.x = GridDim::constant(unpack_params<PeakParams>(params).groups)};
+  return {.x = GridDim::constant(unpack_params<PeakParams>(params).workgroups)};
 }
 
-constexpr std::string_view kFirst = R"(uint lane = GROUP_X * WG + LOCAL;
+constexpr std::string_view kFirst = R"(uint lane = WORKGROUP_X * WG + LOCAL;
 uint first = p.stride == 1u ? lane * p.count : lane;
 )";
 
@@ -47,7 +47,7 @@ struct MathText {
 std::string f32_text(const MathText& how) {
   const std::string type = how.wide ? "float16" : "float4";
   const std::string cast = how.wide ? "(float16)" : "splat4";
-  std::string text = "uint lane = GROUP_X * WG + LOCAL;\n";
+  std::string text = "uint lane = WORKGROUP_X * WG + LOCAL;\n";
   text += fmt::format("{0} f = {1}(p.factor);\n{0} t = {1}(p.term);\n", type, cast);
   std::string sum;
   for (uint32_t c = 0; c < how.chains; ++c) {
@@ -68,7 +68,7 @@ std::string f32_text(const MathText& how) {
 std::string decode_text(std::string_view start, std::string_view declare, std::string_view round,
                         std::string_view total) {
   return fmt::format(
-      "uint lane = GROUP_X * WG + LOCAL;\n{}\n"
+      "uint lane = WORKGROUP_X * WG + LOCAL;\n{}\n"
       "for (uint i = 0u; i < p.count; ++i) {{\n  uint4 w = make_uint4({}, {}, {}, {});\n  {}\n}}\n"
       "uint bits = as_u32({});\ny[lane] = make_uint4(bits, bits, bits, bits);\n",
       declare, start, start, start, start, round, total);
@@ -127,7 +127,7 @@ class Maker {
                    .bindings = {{"x", ElementType::kU32x4, Access::kRead, BindingKind::kBuffer, "[mask + 1]"},
                                 {"y", ElementType::kU32x4, Access::kWrite, BindingKind::kBuffer,
                                  copies ? "[mask + 1]" : "[lanes]"}},
-                   .params = {{"count"}, {"stride"}, {"mask"}, {"groups"}, {"factor", true}, {"term", true}},
+                   .params = {{"count"}, {"stride"}, {"mask"}, {"workgroups"}, {"factor", true}, {"term", true}},
                    .variants = {{.name = names_.back(),
                                  .text = texts_.back(),
                                  .workgroup = way.workgroup,

@@ -17,9 +17,9 @@ std::string_view name_of(PeakKind kind);
 // `count` rounds of multiply-adds.
 struct PeakParams {
   uint32_t count = 0;
-  uint32_t stride = 0;  // elements between two that an invocation reads; 1: its elements lie together
-  uint32_t mask = 0;    // length of x − 1, a power of two less one: reading wraps around
-  uint32_t groups = 0;  // workgroups in x
+  uint32_t stride = 0;      // elements between two that an invocation reads; 1: its elements lie together
+  uint32_t mask = 0;        // length of x − 1, a power of two less one: reading wraps around
+  uint32_t workgroups = 0;  // in x
   float factor = 0;
   float term = 0;
 };

@@ -137,10 +137,10 @@ void Builder::commit(const BufferView& rows, const BufferView& ring, uint32_t ro
 
 void Builder::embed(const DeviceTable& table, uint32_t ids_at, uint32_t copies, const BufferView& x) {
   const KernelSpec& kernel = table.kind == WeightKind::kBf16 ? kernels::embed_bf16() : kernels::embed_f32();
-  const size_t group = slabs_per_dispatch(1, 2);
+  const size_t at_once = slabs_per_dispatch(1, 2);
   const std::vector<BufferView>& views = table.slabs.views;
-  for (size_t first = 0; first < views.size(); first += group) {
-    const size_t last = std::min(views.size(), first + group);
+  for (size_t first = 0; first < views.size(); first += at_once) {
+    const size_t last = std::min(views.size(), first + at_once);
     const uint64_t per_slab = table.slabs.items_per_slab;
     const EmbedParams params{.cols = table.cols,
                              .copies = copies,
@@ -153,8 +153,8 @@ void Builder::embed(const DeviceTable& table, uint32_t ids_at, uint32_t copies, 
   }
 }
 
-bool Builder::groups_experts() const {
-  return max_tokens() >= kMoeGroupedFrom && !device_.capabilities.has(Capability::kHostMemory);
+bool Builder::tiles_experts() const {
+  return max_tokens() >= kMoeTiledFrom && !device_.capabilities.has(Capability::kHostMemory);
 }
 
 bool Builder::fills_gpu_by_parts() const {

@@ -92,7 +92,7 @@ class Builder {
   void embed(const DeviceTable& table, uint32_t ids_at, uint32_t copies, const BufferView& x);
 
   // Whether a step's experts are worth sorting by a dispatch of its own. Kernels on the host sort for themselves.
-  bool groups_experts() const;
+  bool tiles_experts() const;
 
   // Into how many parts a token's attention to `most_entries` entries is cut; 1: none. On a GPU the heads of a few
   // tokens alone would occupy a few of its processors.

@@ -11,7 +11,7 @@ namespace nibble {
 namespace {
 
 // Experts [begin, end) and the slabs that hold them.
-struct ExpertGroup {
+struct ExpertRange {
   uint32_t begin = 0;
   uint32_t end = 0;
   size_t first_slab = 0;
@@ -25,18 +25,18 @@ struct ExpertGroup {
 };
 
 // A dispatch indexes all its experts on the device, so it binds all their slabs; where a device has too few bindings
-// for that, the experts are cut into groups with a dispatch each.
-std::vector<ExpertGroup> expert_groups(const DeviceExperts& experts, uint32_t count, size_t slabs_per_group) {
+// for that, the experts are cut into tiles with a dispatch each.
+std::vector<ExpertRange> expert_ranges(const DeviceExperts& experts, uint32_t count, size_t slabs_per_range) {
   const auto per_slab = experts.weights.items_per_slab;
-  std::vector<ExpertGroup> groups;
-  for (size_t slab = 0; slab < experts.weights.views.size(); slab += slabs_per_group) {
-    const size_t last = std::min(experts.weights.views.size(), slab + slabs_per_group);
-    groups.push_back({.begin = static_cast<uint32_t>(slab * per_slab),
-                      .end = static_cast<uint32_t>(std::min<uint64_t>(count, last * per_slab)),
-                      .first_slab = slab,
-                      .last_slab = last});
+  std::vector<ExpertRange> tiles;
+  for (size_t slab = 0; slab < experts.weights.views.size(); slab += slabs_per_range) {
+    const size_t last = std::min(experts.weights.views.size(), slab + slabs_per_range);
+    tiles.push_back({.begin = static_cast<uint32_t>(slab * per_slab),
+                     .end = static_cast<uint32_t>(std::min<uint64_t>(count, last * per_slab)),
+                     .first_slab = slab,
+                     .last_slab = last});
   }
-  return groups;
+  return tiles;
 }
 
 Routing append_gate(Builder& b, const DeviceMoe& moe, const BufferView& x) {
@@ -57,37 +57,37 @@ Routing append_gate(Builder& b, const DeviceMoe& moe, const BufferView& x) {
 
 // Tokens sorted by expert, for kernels that work through many tokens of one expert; the ids themselves, which such
 // kernels do not read, where steps have too few tokens.
-BufferView append_groups(Builder& b, const Routing& routing) {
-  if (!b.groups_experts()) return routing.ids;
+BufferView append_tiles(Builder& b, const Routing& routing) {
+  if (!b.tiles_experts()) return routing.ids;
   const uint32_t k = b.config().num_experts_per_tok;
   const uint32_t experts = b.config().n_routed_experts;
   const uint32_t pairs = b.max_tokens() * k;
-  BufferView groups = b.words_once(moe_group_words(pairs, experts), "experts.groups");
-  const MoeGroupParams params{.k = k, .experts = experts, .order_at = moe_order_at(pairs, experts)};
-  b.add(kernels::moe_group_u32(), pack_params(params), {routing.ids, groups}, "experts.group");
-  return groups;
+  BufferView tiles = b.words_once(moe_tiles_words(pairs, experts), "experts.tiles");
+  const MoeTilesParams params{.k = k, .experts = experts, .order_at = moe_order_at(pairs, experts)};
+  b.add(kernels::moe_tiles_u32(), pack_params(params), {routing.ids, tiles}, "experts.tiles");
+  return tiles;
 }
 
 // h [T, k, width of an expert]
-BufferView append_up(Builder& b, const DeviceMoe& moe, const Routing& routing, const BufferView& groups,
+BufferView append_up(Builder& b, const DeviceMoe& moe, const Routing& routing, const BufferView& tiles,
                      const Activations& x) {
   const ModelConfig& c = b.config();
   const uint32_t k = c.num_experts_per_tok;
   const KernelSpec& kernel = moe.w1.kind == WeightKind::kFp4 ? kernels::moe_up_fp4_f32() : kernels::moe_up_fp8_f32();
   BufferView h = b.temporary({.rows_per_token = k}, c.moe_intermediate_size, "experts.h");
-  for (const ExpertGroup& group : expert_groups(moe.w1, c.n_routed_experts, b.slabs_per_dispatch(4, 6))) {
+  for (const ExpertRange& range : expert_ranges(moe.w1, c.n_routed_experts, b.slabs_per_dispatch(4, 6))) {
     const MoeUpParams params{.rows = c.moe_intermediate_size,
                              .cols = c.hidden_size,
                              .k = k,
-                             .expert_begin = group.begin,
-                             .expert_end = group.end,
+                             .expert_begin = range.begin,
+                             .expert_end = range.end,
                              .limit = c.swiglu_limit,
                              .x_kind = static_cast<uint32_t>(x.kind),
                              .experts = c.n_routed_experts,
                              .order_at = moe_order_at(b.max_tokens() * k, c.n_routed_experts)};
     b.add(kernel, pack_params(params),
-          {x.view, routing.ids, routing.weights, group.of(moe.w1.weights), group.of(moe.w1.scales),
-           group.of(moe.w3.weights), group.of(moe.w3.scales), h, groups},
+          {x.view, routing.ids, routing.weights, range.of(moe.w1.weights), range.of(moe.w1.scales),
+           range.of(moe.w3.weights), range.of(moe.w3.scales), h, tiles},
           "experts.up");
   }
   return h;
@@ -99,37 +99,37 @@ BufferView append_down(Builder& b, const DeviceMoe& moe, const Routing& routing,
   const KernelSpec& kernel =
       moe.w2.kind == WeightKind::kFp4 ? kernels::moe_down_fp4_f32() : kernels::moe_down_fp8_f32();
   BufferView y = b.temporary({}, c.hidden_size, "experts.y");
-  for (const ExpertGroup& group : expert_groups(moe.w2, c.n_routed_experts, b.slabs_per_dispatch(2, 4))) {
+  for (const ExpertRange& range : expert_ranges(moe.w2, c.n_routed_experts, b.slabs_per_dispatch(2, 4))) {
     const MoeDownParams params{.rows = c.hidden_size,
                                .cols = c.moe_intermediate_size,
                                .k = c.num_experts_per_tok,
-                               .expert_begin = group.begin,
-                               .expert_end = group.end,
-                               .accumulate = group.begin == 0 ? 0u : 1u,
+                               .expert_begin = range.begin,
+                               .expert_end = range.end,
+                               .accumulate = range.begin == 0 ? 0u : 1u,
                                .x_kind = static_cast<uint32_t>(h.kind)};
-    b.add(kernel, pack_params(params), {h.view, routing.ids, group.of(moe.w2.weights), group.of(moe.w2.scales), y},
+    b.add(kernel, pack_params(params), {h.view, routing.ids, range.of(moe.w2.weights), range.of(moe.w2.scales), y},
           "experts.down");
   }
   return y;
 }
 
 // y [T, D]: many tokens, a product per pair by tiles of one expert, then the sum over each token's experts.
-BufferView append_grouped_down(Builder& b, const DeviceMoe& moe, const BufferView& groups, const Activations& h) {
+BufferView append_tiled_down(Builder& b, const DeviceMoe& moe, const BufferView& tiles, const Activations& h) {
   const ModelConfig& c = b.config();
   const uint32_t k = c.num_experts_per_tok;
   const KernelSpec& kernel =
       moe.w2.kind == WeightKind::kFp4 ? kernels::moe_pairs_fp4_f32() : kernels::moe_pairs_fp8_f32();
   const BufferView parts = b.temporary({.rows_per_token = k}, c.hidden_size, "experts.parts");
-  for (const ExpertGroup& group : expert_groups(moe.w2, c.n_routed_experts, b.slabs_per_dispatch(2, 4))) {
+  for (const ExpertRange& range : expert_ranges(moe.w2, c.n_routed_experts, b.slabs_per_dispatch(2, 4))) {
     const MoePairsParams params{.rows = c.hidden_size,
                                 .cols = c.moe_intermediate_size,
                                 .k = k,
-                                .expert_begin = group.begin,
-                                .expert_end = group.end,
+                                .expert_begin = range.begin,
+                                .expert_end = range.end,
                                 .x_kind = static_cast<uint32_t>(h.kind),
                                 .experts = c.n_routed_experts,
                                 .order_at = moe_order_at(b.max_tokens() * k, c.n_routed_experts)};
-    b.add(kernel, pack_params(params), {h.view, group.of(moe.w2.weights), group.of(moe.w2.scales), groups, parts},
+    b.add(kernel, pack_params(params), {h.view, range.of(moe.w2.weights), range.of(moe.w2.scales), tiles, parts},
           "experts.pairs");
   }
   BufferView y = b.temporary({}, c.hidden_size, "experts.y");
@@ -140,11 +140,11 @@ BufferView append_grouped_down(Builder& b, const DeviceMoe& moe, const BufferVie
 }  // namespace
 
 BufferView append_routed(Builder& b, const DeviceMoe& moe, const Routing& routing, const Activations& x) {
-  const BufferView groups = append_groups(b, routing);
-  const BufferView h = append_up(b, moe, routing, groups, x);
+  const BufferView tiles = append_tiles(b, routing);
+  const BufferView h = append_up(b, moe, routing, tiles, x);
   const Activations h_fp8 =
       b.quantised(h, b.config().moe_intermediate_size, "experts.h", {.rows_per_token = b.config().num_experts_per_tok});
-  return b.groups_experts() ? append_grouped_down(b, moe, groups, h_fp8) : append_down(b, moe, routing, h_fp8);
+  return b.tiles_experts() ? append_tiled_down(b, moe, tiles, h_fp8) : append_down(b, moe, routing, h_fp8);
 }
 
 BufferView append_moe(Builder& b, const DeviceMoe& moe, const BufferView& x, LayerTaps& taps) {

@@ -35,7 +35,7 @@ struct ModelProgram {
   BufferView logits;  // f32 [max_logits, vocab]
   std::unique_ptr<Program> program;
   std::vector<CostedDispatch> dispatches;  // in order
-  std::vector<CaptureViews> captures;        // of the trunk
+  std::vector<CaptureViews> captures;      // of the trunk
   uint64_t scratch_bytes = 0;
 };
 

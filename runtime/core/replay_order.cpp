@@ -18,7 +18,7 @@ std::vector<ReplayStep> shuffled_replay_order(const std::vector<bool>& barriers,
   for (size_t begin = 0; begin < order.size();) {
     size_t end = begin + 1;
     while (end < order.size() && !barriers[end]) ++end;
-    // Fisher-Yates over the dispatches; the barrier stays with the group's first place.
+    // Fisher-Yates over the dispatches; the barrier stays with the span's first place.
     for (size_t i = end - 1; i > begin; --i) {
       const size_t other = begin + rng.below(static_cast<uint32_t>(i - begin + 1));
       std::swap(order[i].dispatch, order[other].dispatch);

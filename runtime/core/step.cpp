@@ -33,9 +33,9 @@ uint32_t GridDim::evaluate(const StepHeader& step) const {
       return static_cast<uint32_t>(end / ratio - step.position / ratio);
     case Kind::kVisible:
       return ceil_div(end / ratio, tile);
-    case Kind::kGroups: {
+    case Kind::kSortedTiles: {
       const uint64_t items = uint64_t{step.n_tokens} * scale;
-      // Every group but for full tiles has at most one partial tile.
+      // Every kind but for full tiles has at most one partial tile.
       return static_cast<uint32_t>(std::min(items, items / tile + ratio));
     }
   }

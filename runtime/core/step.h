@@ -26,12 +26,12 @@ StepHeader read_step_header(std::span<const uint32_t> step);
 // One dimension of a grid, a pure function of the step header.
 struct GridDim {
   enum class Kind : uint8_t {
-    kConstant,  // scale
-    kTokens,    // ceil(n · scale / tile), n = the tokens from `first` on, at most `most`
-    kLogits,    // ceil(n_logits · scale / tile)
-    kEntries,   // compressed entries that this chunk completes: (position + n_tokens)/ratio − position/ratio
-    kVisible,   // ceil(entries the chunk's last token sees / tile): (position + n_tokens)/ratio
-    kGroups,    // most tiles that n_tokens · scale items in `ratio` groups fill, each of one group
+    kConstant,     // scale
+    kTokens,       // ceil(n · scale / tile), n = the tokens from `first` on, at most `most`
+    kLogits,       // ceil(n_logits · scale / tile)
+    kEntries,      // compressed entries that this chunk completes: (position + n_tokens)/ratio − position/ratio
+    kVisible,      // ceil(entries the chunk's last token sees / tile): (position + n_tokens)/ratio
+    kSortedTiles,  // most tiles that n_tokens · scale items of `ratio` kinds fill, each tile with items of one kind
   };
   Kind kind = Kind::kConstant;
   uint32_t scale = 1;
@@ -50,7 +50,9 @@ struct GridDim {
   static GridDim entries(uint32_t ratio) { return {Kind::kEntries, 1, 1, ratio}; }
   static GridDim visible(uint32_t ratio, uint32_t tile) { return {Kind::kVisible, 1, tile, ratio}; }
 
-  static GridDim groups(uint32_t scale, uint32_t tile, uint32_t count) { return {Kind::kGroups, scale, tile, count}; }
+  static GridDim sorted_tiles(uint32_t scale, uint32_t tile, uint32_t kinds) {
+    return {Kind::kSortedTiles, scale, tile, kinds};
+  }
 
   bool is_constant() const { return kind == Kind::kConstant; }
   uint32_t evaluate(const StepHeader& step) const;

@@ -25,7 +25,7 @@ struct DeviceOptions {
   std::vector<Capability> disabled;  // --disable subgroups,f16
   std::filesystem::path cache_dir;   // SPIR-V, pipelines, program binaries; empty = no cache
   bool validation = false;           // Vulkan validation layers with synchronisation checks; their messages are errors
-  bool shuffle_groups = false;       // debug: run each barrier-free group in random order
+  bool shuffle_spans = false;        // debug: run the dispatches between two barriers in random order
   uint64_t shuffle_seed = 1;         // of that order
   uint32_t threads = 0;              // cpu backend; 0 = all processors
   double submit_seconds = 0.2;       // budget of one submission

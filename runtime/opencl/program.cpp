@@ -62,7 +62,7 @@ std::unique_ptr<ClProgram> Recorder::record(const DispatchList& list) {
   program_->step_words_ = list.step_words();
   const std::vector<bool> barriers = barriers_before(list);
   const std::vector<ReplayStep> order =
-      options_.shuffle_groups ? shuffled_replay_order(barriers, options_.shuffle_seed) : replay_order(barriers);
+      options_.shuffle_spans ? shuffled_replay_order(barriers, options_.shuffle_seed) : replay_order(barriers);
   for (const ReplayStep& step : order) {
     if (options_.between_kernels) options_.between_kernels();
     program_->dispatches_.push_back(bind_dispatch(list.dispatches()[step.dispatch]));

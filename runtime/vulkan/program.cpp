@@ -66,15 +66,15 @@ StepHeader RecordedProgram::write_step(std::span<const uint32_t> step) {
 void RecordedProgram::write_grid(size_t index, const StepHeader& step) {
   const RecordedDispatch& dispatch = parts_.dispatches[index];
   if (dispatch.grid.is_constant()) return;
-  const VkDispatchIndirectCommand groups = {
+  const VkDispatchIndirectCommand workgroups = {
       .x = dispatch.grid.x.evaluate(step), .y = dispatch.grid.y.evaluate(step), .z = dispatch.grid.z.evaluate(step)};
   const DeviceInfo& device = parts_.context->info();
   const std::array<uint32_t, 3>& most = device.limits.max_workgroup_count;
-  if (groups.x > most[0] || groups.y > most[1] || groups.z > most[2]) {
+  if (workgroups.x > most[0] || workgroups.y > most[1] || workgroups.z > most[2]) {
     fail(ErrorCode::kUnsupported, "'{}' ({}): {}x{}x{} workgroups, device '{}' allows {}x{}x{}", dispatch.label,
-         dispatch.pipeline->name, groups.x, groups.y, groups.z, device.name, most[0], most[1], most[2]);
+         dispatch.pipeline->name, workgroups.x, workgroups.y, workgroups.z, device.name, most[0], most[1], most[2]);
   }
-  std::memcpy(parts_.grids->mapped() + index * kGridBytes, &groups, sizeof groups);
+  std::memcpy(parts_.grids->mapped() + index * kGridBytes, &workgroups, sizeof workgroups);
 }
 
 void RecordedProgram::start(std::span<const uint32_t> step) {

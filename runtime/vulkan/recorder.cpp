@@ -56,7 +56,7 @@ class Recorder {
   void collect_dispatches() {
     const std::vector<bool> barriers = barriers_before(list_);
     // Every list gets an order of its own, and gets it again in the next run.
-    const std::vector<ReplayStep> order = tools_.options.shuffle_groups
+    const std::vector<ReplayStep> order = tools_.options.shuffle_spans
                                               ? shuffled_replay_order(barriers, tools_.options.shuffle_seed)
                                               : replay_order(barriers);
     bool barrier_due = false;

@@ -33,7 +33,7 @@ KernelSpec affine_spec() {
                    {.name = "y", .access = Access::kWrite}};
   spec.params = {{.name = "n"}, {.name = "a", .is_float = true}};
   spec.variants = {{.name = "portable",
-                    .text = "uint i = GROUP_X * WG + LOCAL;\n"
+                    .text = "uint i = WORKGROUP_X * WG + LOCAL;\n"
                             "if (i < p.n) y[i] = p.a * x[i] + to_f32(step[8]);\n",
                     .workgroup = 32}};
   spec.grid = [](std::span<const std::byte> params, const Variant& variant) {
@@ -52,7 +52,7 @@ KernelSpec slab_spec() {
                    {.name = "y", .type = ElementType::kU32, .access = Access::kWrite}};
   spec.params = {{.name = "n"}};
   spec.variants = {{.name = "portable",
-                    .text = "uint i = GROUP_X * WG + LOCAL;\n"
+                    .text = "uint i = WORKGROUP_X * WG + LOCAL;\n"
                             "if (i < p.n) y[i] = 2u * W_AT(i, 1u, 0u);\n",
                     .workgroup = 16}};
   spec.grid = [](std::span<const std::byte> params, const Variant& variant) {

@@ -52,10 +52,10 @@ TEST_P(ProgramTest, OrdersDispatchesThatDependOnEachOther) {
   }
 }
 
-TEST_P(ProgramTest, GivesTheSameBitsInAnyOrderWithinAGroup) {
+TEST_P(ProgramTest, GivesTheSameBitsInAnyOrderBetweenBarriers) {
   for (uint64_t seed = 1; seed <= 4; ++seed) {
     const std::unique_ptr<Device> device = open_with([&](DeviceOptions& o) {
-      o.shuffle_groups = true;
+      o.shuffle_spans = true;
       o.shuffle_seed = seed;
     });
     const Words x = random_words(HazardChain::kCount, seed);

@@ -3,32 +3,32 @@
 namespace nibble::test_kernels {
 namespace {
 
-constexpr std::string_view kAffineText = R"(uint i = GROUP_X * WG + LOCAL;
+constexpr std::string_view kAffineText = R"(uint i = WORKGROUP_X * WG + LOCAL;
   if (i < p.count) {
     y[i] = p.factor * x[i] + p.add;
   })";
 
 // The same by way of workgroup memory: each invocation finishes another one's element.
-constexpr std::string_view kAffineNarrowText = R"(uint i = GROUP_X * WG + LOCAL;
+constexpr std::string_view kAffineNarrowText = R"(uint i = WORKGROUP_X * WG + LOCAL;
   tile[LOCAL] = i < p.count ? p.factor * x[i] : 0u;
   BARRIER();
   uint other = WG - 1u - LOCAL;
-  uint j = GROUP_X * WG + other;
+  uint j = WORKGROUP_X * WG + other;
   if (j < p.count) {
     y[j] = tile[other] + p.add;
   })";
 
-constexpr std::string_view kAccumulateText = R"(uint i = GROUP_X * WG + LOCAL;
+constexpr std::string_view kAccumulateText = R"(uint i = WORKGROUP_X * WG + LOCAL;
   if (i < p.count) {
     y[i] += x[i];
   })";
 
-constexpr std::string_view kStepRowsText = R"(uint t = GROUP_X;
+constexpr std::string_view kStepRowsText = R"(uint t = WORKGROUP_X;
   if (LOCAL < p.cols) {
     y[t * p.cols + LOCAL] = step[STEP_POSITION] + p.cols * t + LOCAL + step[p.word];
   })";
 
-constexpr std::string_view kGatherText = R"(uint row = GROUP_X;
+constexpr std::string_view kGatherText = R"(uint row = WORKGROUP_X;
   uint item = IDS_LOAD(row);
   for (uint i = LOCAL; i < p.cols; i += WG) {
     y[row * p.cols + i] = TABLE_AT(item, p.cols, i);

@@ -151,13 +151,18 @@ std::vector<float> run_expert(Device& device, const ExpertRun& run) {
   const auto tokens = static_cast<uint32_t>(x.size() / 256);
   if (run.rounded) x = quantise(device, x, 256, 128);
   const std::vector<uint32_t> ids(tokens);
-  const MoeGroupParams group{.k = 1, .experts = 1, .order_at = moe_order_at(tokens, 1)};
-  const auto groups = run_operation(device, {.kernel = kernels::moe_group_u32(),
-                                             .params = pack_params(group),
-                                             .step = step_of(tokens),
-                                             .bindings = {bytes_of(ids), unset(moe_group_words(tokens, 1))}})[1];
-  const MoeUpParams up{
-      .rows = 128, .cols = 256, .k = 1, .expert_end = 1, .limit = run.limit, .experts = 1, .order_at = group.order_at};
+  const MoeTilesParams sorting{.k = 1, .experts = 1, .order_at = moe_order_at(tokens, 1)};
+  const auto tiles = run_operation(device, {.kernel = kernels::moe_tiles_u32(),
+                                            .params = pack_params(sorting),
+                                            .step = step_of(tokens),
+                                            .bindings = {bytes_of(ids), unset(moe_tiles_words(tokens, 1))}})[1];
+  const MoeUpParams up{.rows = 128,
+                       .cols = 256,
+                       .k = 1,
+                       .expert_end = 1,
+                       .limit = run.limit,
+                       .experts = 1,
+                       .order_at = sorting.order_at};
   auto h = floats_of(run_operation(
       device,
       {.kernel = kernels::moe_up_fp4_f32(),
@@ -165,7 +170,7 @@ std::vector<float> run_expert(Device& device, const ExpertRun& run) {
        .step = step_of(tokens),
        .bindings = {bytes_of(x), bytes_of(ids), bytes_of(run.weights), bytes_of(golden_bytes(folder + "w1_bytes")),
                     bytes_of(golden_bytes(folder + "w1_scale_bytes")), bytes_of(golden_bytes(folder + "w3_bytes")),
-                    bytes_of(golden_bytes(folder + "w3_scale_bytes")), unset(size_t{tokens} * 128), groups}})[7]);
+                    bytes_of(golden_bytes(folder + "w3_scale_bytes")), unset(size_t{tokens} * 128), tiles}})[7]);
   if (run.rounded) h = quantise(device, h, 128, 128);
   return multiply_fp4(device, golden_bytes(folder + "w2_bytes"), golden_bytes(folder + "w2_scale_bytes"), h, 128);
 }

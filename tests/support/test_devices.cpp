@@ -101,7 +101,7 @@ int run_device_tests(int argc, char** argv) {
     }
     if (argument == "--validation") flag_options().validation = true;
     if (argument == "--as-gpu") flag_options().as_gpu = true;
-    if (argument == "--shuffle") flag_options().shuffle_groups = true;
+    if (argument == "--shuffle") flag_options().shuffle_spans = true;
   }
   testing::InitGoogleTest(&argc, argv);
   if (!report_devices()) {

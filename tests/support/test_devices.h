@@ -28,9 +28,9 @@ bool takes_files(Device& device, const std::string& directory);
 
 // main() of test programs that use devices. Flags, read before googletest's own: --device=LABEL or ID (repeatable),
 // --limit=KEY=VALUE (repeatable; lowers a limit of every device), --validation (Vulkan only, layers on), --shuffle
-// (each barrier-free group in random order), --as-gpu (software drivers run what is meant for GPUs). Prints the devices
-// found; returns 77 when none of those asked for is there. Where the environment variable NIBBLE_REQUIRE_DRIVERS is
-// set, a missing lavapipe, SwiftShader or PoCL is a failure instead.
+// (dispatches between two barriers in random order), --as-gpu (software drivers run what is meant for GPUs). Prints the
+// devices found; returns 77 when none of those asked for is there. Where the environment variable
+// NIBBLE_REQUIRE_DRIVERS is set, a missing lavapipe, SwiftShader or PoCL is a failure instead.
 int run_device_tests(int argc, char** argv);
 
 }  // namespace nibble

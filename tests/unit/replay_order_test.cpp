@@ -24,20 +24,20 @@ TEST(ReplayOrder, KeepsTheListsOrder) {
   for (size_t i = 0; i < order.size(); ++i) EXPECT_EQ(order[i].barrier_before, kBarriers[i]);
 }
 
-TEST(ReplayOrder, ShufflesWithinGroupsOnly) {
+TEST(ReplayOrder, ShufflesWithinSpansOnly) {
   bool has_changed = false;
   for (uint64_t seed = 1; seed < 50; ++seed) {
     const std::vector<ReplayStep> order = shuffled_replay_order(kBarriers, seed);
     has_changed = has_changed || dispatches_of(order) != dispatches_of(replay_order(kBarriers));
-    const std::vector<std::pair<size_t, size_t>> groups = {{0, 4}, {4, 5}, {5, 10}, {10, 11}};
-    for (const auto& [begin, end] : groups) {
-      std::vector<size_t> group;
+    const std::vector<std::pair<size_t, size_t>> spans = {{0, 4}, {4, 5}, {5, 10}, {10, 11}};
+    for (const auto& [begin, end] : spans) {
+      std::vector<size_t> span;
       for (size_t i = begin; i < end; ++i) {
-        group.push_back(order[i].dispatch);
+        span.push_back(order[i].dispatch);
         EXPECT_EQ(order[i].barrier_before, kBarriers[i]);
       }
-      std::sort(group.begin(), group.end());
-      for (size_t i = begin; i < end; ++i) EXPECT_EQ(group[i - begin], i);
+      std::sort(span.begin(), span.end());
+      for (size_t i = begin; i < end; ++i) EXPECT_EQ(span[i - begin], i);
     }
   }
   EXPECT_TRUE(has_changed);

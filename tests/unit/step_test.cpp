@@ -34,17 +34,17 @@ TEST(Step, GridsFollowTheHeader) {
   EXPECT_FALSE((Grid{GridDim::constant(1), GridDim::tokens(), GridDim::constant(3)}).is_constant());
 }
 
-TEST(Step, TilesOfGroupsAreEnough) {
+TEST(Step, SortedTilesAreEnough) {
   Rng rng(7);
   for (int round = 0; round < 300; ++round) {
-    const uint32_t groups = 1 + rng.below(20);
+    const uint32_t kinds = 1 + rng.below(20);
     const uint32_t tile = 1 + rng.below(9);
     const StepHeader step = {.n_tokens = rng.below(60)};
-    std::vector<uint32_t> sizes(groups);
-    for (uint32_t i = 0; i < step.n_tokens * 3; ++i) ++sizes[rng.below(groups)];
+    std::vector<uint32_t> sizes(kinds);
+    for (uint32_t i = 0; i < step.n_tokens * 3; ++i) ++sizes[rng.below(kinds)];
     uint32_t tiles = 0;
     for (const uint32_t size : sizes) tiles += (size + tile - 1) / tile;
-    const uint32_t bound = GridDim::groups(3, tile, groups).evaluate(step);
+    const uint32_t bound = GridDim::sorted_tiles(3, tile, kinds).evaluate(step);
     ASSERT_LE(tiles, bound);
     ASSERT_LE(bound, step.n_tokens * 3);
   }

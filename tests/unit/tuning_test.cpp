@@ -68,12 +68,12 @@ TEST(Tuning, TableNamesKernelsAndVariantsThatExist) {
   }
 }
 
-// Below kMoeGroupedFrom tokens a session binds something else as `groups`.
+// Below kMoeTiledFrom tokens a session binds something else as `tiles`.
 TEST(ChooseVariant, ReadsSortedExpertsOnlyWhereTheyAre) {
   for (const KernelSpec* kernel : {&kernels::moe_up_fp4_f32(), &kernels::moe_up_fp8_f32()}) {
     for (const Variant& variant : kernel->variants) {
-      if (kernel_text(variant.text).find("groups[") == std::string_view::npos) continue;
-      EXPECT_GE(variant.requires_rows, kMoeGroupedFrom) << qualified_name(*kernel, variant);
+      if (kernel_text(variant.text).find("tiles[") == std::string_view::npos) continue;
+      EXPECT_GE(variant.requires_rows, kMoeTiledFrom) << qualified_name(*kernel, variant);
     }
   }
 }

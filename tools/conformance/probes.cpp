@@ -1,13 +1,13 @@
-#include "tools/conformance/probe_groups.h"
+#include "tools/conformance/probe_sets.h"
 
 namespace nibble::conformance {
 
 const std::vector<Probe>& probes() {
   static const std::vector<Probe> all = [] {
     std::vector<Probe> list;
-    for (auto* group : {float_probes, special_probes, integer_probes, workgroup_probes, binding_probes, subgroup_probes,
-                        matrix_probes, program_probes, large_probes}) {
-      for (Probe& probe : group()) list.push_back(std::move(probe));
+    for (auto* set : {float_probes, special_probes, integer_probes, workgroup_probes, binding_probes, subgroup_probes,
+                      matrix_probes, program_probes, large_probes}) {
+      for (Probe& probe : set()) list.push_back(std::move(probe));
     }
     return list;
   }();

@@ -1,7 +1,7 @@
 // How memory, params and the step's words reach a kernel.
 #include <bit>
 
-#include "tools/conformance/probe_groups.h"
+#include "tools/conformance/probe_sets.h"
 #include "tools/conformance/texts.h"
 
 namespace nibble::conformance {
@@ -11,7 +11,7 @@ constexpr ElementType kU32 = ElementType::kU32;
 constexpr ElementType kU32x4 = ElementType::kU32x4;
 constexpr ElementType kF32x4 = ElementType::kF32x4;
 
-Grid one_group(std::span<const std::byte>, const Variant&) { return {.x = GridDim::constant(1)}; }
+Grid one_workgroup(std::span<const std::byte>, const Variant&) { return {.x = GridDim::constant(1)}; }
 
 // ---- the first and the last word of a view ------------------------------------------------------------------------
 
@@ -45,7 +45,7 @@ Probe edge_words() {
                    .variants = {{.name = "portable",
                                  .text = conformance_text("probes/edge_words.kernel"),
                                  .workgroup = 32}},
-                   .grid = one_group,
+                   .grid = one_workgroup,
                    .cases = edge_cases,
                    .reference = edge_reference,
                    .tolerance = {.eps = 0, .why = "words"},
@@ -182,7 +182,7 @@ Probe params() {
                    .bindings = {output("y", kU32)},
                    .params = {{"a"}, {"b"}, {"c"}, {"d", true}, {"e"}, {"f", true}, {"g"}, {"h"}},
                    .variants = {{.name = "portable", .text = conformance_text("probes/params.kernel"), .workgroup = 1}},
-                   .grid = one_group,
+                   .grid = one_workgroup,
                    .cases = params_cases,
                    .reference = params_reference,
                    .tolerance = {.eps = 0, .why = "words"},

@@ -2,7 +2,7 @@
 #include <bit>
 #include <cmath>
 
-#include "tools/conformance/probe_groups.h"
+#include "tools/conformance/probe_sets.h"
 #include "tools/conformance/texts.h"
 
 namespace nibble::conformance {

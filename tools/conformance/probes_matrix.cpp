@@ -1,7 +1,7 @@
 // Matrix units.
 #include <bit>
 
-#include "tools/conformance/probe_groups.h"
+#include "tools/conformance/probe_sets.h"
 #include "tools/conformance/texts.h"
 
 namespace nibble::conformance {
@@ -10,7 +10,7 @@ namespace {
 constexpr uint32_t kProducts = 7;
 constexpr uint32_t kSize = 16;
 
-Grid a_group_each(std::span<const std::byte> params, const Variant&) {
+Grid a_workgroup_each(std::span<const std::byte> params, const Variant&) {
   return {.x = GridDim::constant(unpack_params<ElementParams>(params).n)};
 }
 
@@ -72,7 +72,7 @@ std::vector<Probe> matrix_probes() {
       .bindings = {input("a", ElementType::kU32x4), input("b", ElementType::kU32x4), output("y", ElementType::kF32)},
       .params = {{"n"}},
       .variants = {units, spec::emulated_matrices("emulated", units)},
-      .grid = a_group_each,
+      .grid = a_workgroup_each,
       .cases = cases,
       .reference = reference,
       .tolerance = {.eps = 0, .why = "integers"},

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "tools/conformance/probe_groups.h"
+#include "tools/conformance/probe_sets.h"
 #include "tools/conformance/texts.h"
 
 namespace nibble::conformance {
@@ -207,8 +207,8 @@ Problem run_repeats(Device& device, const KernelSpec& spec) {
 
 // The longest grid of one dimension that every device has, and one workgroup beyond the first row of a second.
 Problem run_large_grid(Device& device, const KernelSpec& spec) {
-  const uint32_t groups = device.info().limits.max_workgroup_count[0] < 65535 ? 4096 : 65535;
-  const size_t words = size_t{groups} * 64;
+  const uint32_t workgroups = device.info().limits.max_workgroup_count[0] < 65535 ? 4096 : 65535;
+  const size_t words = size_t{workgroups} * 64;
   const auto x = device.allocate(words * 4, "grid.x");
   const auto y = device.allocate(words * 4, "grid.y");
   const Words content = counting(words, 69621);
@@ -218,7 +218,7 @@ Problem run_large_grid(Device& device, const KernelSpec& spec) {
   list.add(advance_dispatch(spec, x, y, 5));
   const auto program = device.record(list);
   run_step(device, *program);
-  return compare(download(device, y), advanced(content, 5), fmt::format("{} workgroups", groups));
+  return compare(download(device, y), advanced(content, 5), fmt::format("{} workgroups", workgroups));
 }
 
 Probe program_probe(KernelSpec spec, std::string_view fact, std::string_view symptom,

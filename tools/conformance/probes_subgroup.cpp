@@ -6,13 +6,13 @@
 
 #include <fmt/format.h>
 
-#include "tools/conformance/probe_groups.h"
+#include "tools/conformance/probe_sets.h"
 #include "tools/conformance/texts.h"
 
 namespace nibble::conformance {
 namespace {
 
-constexpr uint32_t kGroups = 5;
+constexpr uint32_t kWorkgroups = 5;
 constexpr uint32_t kSizeWg = 128;  // of the probe of sizes: whole subgroups of every size there is
 constexpr uint32_t kFields = 6;    // of an invocation's report; shape in probes/subgroup.kernel
 
@@ -20,16 +20,17 @@ struct SubgroupParams {
   uint32_t skip = 0;
 };
 
-Grid five_groups(std::span<const std::byte>, const Variant&) { return {.x = GridDim::constant(kGroups)}; }
+Grid five_workgroups(std::span<const std::byte>, const Variant&) { return {.x = GridDim::constant(kWorkgroups)}; }
 
 template <uint32_t kWg, uint32_t kSkip>
 std::vector<KernelCase> cases() {
   return {{"integers", [](Rng& rng) {
              std::vector<float> a;
-             for (uint32_t i = 0; i < kGroups * kWg; ++i) a.push_back(static_cast<float>(rng.below(4000)) - 3000.0f);
+             for (uint32_t i = 0; i < kWorkgroups * kWg; ++i)
+               a.push_back(static_cast<float>(rng.below(4000)) - 3000.0f);
              CaseData data{.params = pack_params(SubgroupParams{kSkip})};
              data.bindings.push_back({.content = spec::to_bytes(bits_of(a))});
-             data.bindings.push_back(spec::blank(size_t{kGroups} * kWg * kFields));
+             data.bindings.push_back(spec::blank(size_t{kWorkgroups} * kWg * kFields));
              return data;
            }}};
 }
@@ -70,10 +71,10 @@ std::string check_subgroup(uint32_t id, const std::vector<Member>& members, uint
 
 std::optional<std::string> check_report(std::span<const uint32_t> report, std::span<const float> a, uint32_t wg,
                                         uint32_t skip) {
-  for (uint32_t group = 0; group < kGroups; ++group) {
+  for (uint32_t workgroup = 0; workgroup < kWorkgroups; ++workgroup) {
     std::map<uint32_t, std::vector<Member>> subgroups;
     for (uint32_t local = 0; local < wg; ++local) {
-      const size_t i = size_t{group} * wg + local;
+      const size_t i = size_t{workgroup} * wg + local;
       const auto word = [&](size_t field) { return report[i * kFields + field]; };
       subgroups[word(0)].push_back({.local = local,
                                     .place = word(1),
@@ -85,7 +86,7 @@ std::optional<std::string> check_report(std::span<const uint32_t> report, std::s
     }
     for (const auto& [id, members] : subgroups) {
       const std::string problem = check_subgroup(id, members, skip, static_cast<uint32_t>(subgroups.size()));
-      if (!problem.empty()) return fmt::format("workgroup {}: {}", group, problem);
+      if (!problem.empty()) return fmt::format("workgroup {}: {}", workgroup, problem);
     }
   }
   return std::nullopt;
@@ -112,7 +113,7 @@ KernelSpec subgroup_spec(std::string_view name) {
                         .workgroup = kWg,
                         .requires_ = {Capability::kSubgroups},
                         .dialect = Dialect::kGlsl}},
-          .grid = five_groups,
+          .grid = five_workgroups,
           .cases = cases<kWg, kSkip>,
           .reference = reference<kWg>,
           .tolerance = {.eps = 0, .why = "small integers: every order gives the same sum"},

@@ -1,7 +1,7 @@
 // Workgroups: their memory and barriers, the indices that invocations see, grids, loops and branches.
 #include <array>
 
-#include "tools/conformance/probe_groups.h"
+#include "tools/conformance/probe_sets.h"
 #include "tools/conformance/texts.h"
 
 namespace nibble::conformance {
@@ -14,10 +14,10 @@ struct SeedParams {
   uint32_t seed = 0;
 };
 
-constexpr uint32_t kGroups = 7;
+constexpr uint32_t kWorkgroups = 7;
 
-Grid seven_groups(std::span<const std::byte>, const Variant&) { return {.x = GridDim::constant(kGroups)}; }
-Grid one_group(std::span<const std::byte>, const Variant&) { return {.x = GridDim::constant(1)}; }
+Grid seven_workgroups(std::span<const std::byte>, const Variant&) { return {.x = GridDim::constant(kWorkgroups)}; }
+Grid one_workgroup(std::span<const std::byte>, const Variant&) { return {.x = GridDim::constant(1)}; }
 
 template <size_t kWords>
 std::vector<KernelCase> seed_cases() {
@@ -31,9 +31,9 @@ std::vector<KernelCase> seed_cases() {
 std::vector<Expected> barrier_reference(const CaseData& data) {
   const uint32_t seed = unpack_params<SeedParams>(data.params).seed;
   Expected out{.binding = 0};
-  for (uint32_t group = 0; group < kGroups; ++group) {
+  for (uint32_t workgroup = 0; workgroup < kWorkgroups; ++workgroup) {
     for (uint32_t i = 0; i < 64; ++i) {
-      uint32_t value = i * 3 + group + seed;
+      uint32_t value = i * 3 + workgroup + seed;
       for (uint32_t round = 1; round <= 5; ++round) value += 7 * round;
       out.words.push_back(value);
     }
@@ -50,8 +50,8 @@ Probe barrier() {
                                  .text = conformance_text("probes/barrier.kernel"),
                                  .workgroup = 64,
                                  .shared = {{"cells", kU32, "WG"}}}},
-                   .grid = seven_groups,
-                   .cases = seed_cases<kGroups * 64>,
+                   .grid = seven_workgroups,
+                   .cases = seed_cases<kWorkgroups * 64>,
                    .reference = barrier_reference,
                    .tolerance = {.eps = 0, .why = "integers"},
                    .cost = no_cost},
@@ -66,9 +66,9 @@ constexpr uint32_t kSharedWords = 4096;
 std::vector<Expected> shared_reference(const CaseData& data) {
   const uint32_t seed = unpack_params<SeedParams>(data.params).seed;
   Expected y{.binding = 0};
-  for (uint32_t group = 0; group < kGroups; ++group) {
+  for (uint32_t workgroup = 0; workgroup < kWorkgroups; ++workgroup) {
     for (uint32_t row = 0; row < kSharedWords / 64; ++row) {
-      for (uint32_t i = 0; i < 64; ++i) y.words.push_back(group * 0x10001 + (row * 64 + 63 - i) * 7 + seed);
+      for (uint32_t i = 0; i < 64; ++i) y.words.push_back(workgroup * 0x10001 + (row * 64 + 63 - i) * 7 + seed);
     }
   }
   return {y};
@@ -84,8 +84,8 @@ Probe shared_memory() {
                                  .workgroup = 64,
                                  .constants = {{"SHARED_WORDS", kSharedWords}},
                                  .shared = {{"cells", kU32, "SHARED_WORDS"}}}},
-                   .grid = seven_groups,
-                   .cases = seed_cases<kGroups * kSharedWords>,
+                   .grid = seven_workgroups,
+                   .cases = seed_cases<kWorkgroups * kSharedWords>,
                    .reference = shared_reference,
                    .tolerance = {.eps = 0, .why = "integers"},
                    .cost = no_cost},
@@ -98,7 +98,7 @@ std::vector<KernelCase> atomics_cases() {
   return {{"histogram", [](Rng& rng) {
              std::vector<uint32_t> words = random_words(rng, 5003);
              for (size_t i = 0; i < words.size(); i += 2) words[i] &= ~28u;  // most meet in four of the counts
-             return element_case(5003, {words}, {kGroups * 32});
+             return element_case(5003, {words}, {kWorkgroups * 32});
            }}};
 }
 
@@ -106,7 +106,8 @@ std::vector<Expected> atomics_reference(const CaseData& data) {
   std::array<uint32_t, 32> counts{};
   for (const uint32_t word : words_in(data, 0)) ++counts[word % 32];
   Expected y{.binding = 1};
-  for (uint32_t group = 0; group < kGroups; ++group) y.words.insert(y.words.end(), counts.begin(), counts.end());
+  for (uint32_t workgroup = 0; workgroup < kWorkgroups; ++workgroup)
+    y.words.insert(y.words.end(), counts.begin(), counts.end());
   return {y};
 }
 
@@ -119,7 +120,7 @@ Probe atomics() {
                                  .text = conformance_text("probes/shared_atomics.kernel"),
                                  .workgroup = 64,
                                  .shared = {{"counts", kU32, "32"}}}},
-                   .grid = seven_groups,
+                   .grid = seven_workgroups,
                    .cases = atomics_cases,
                    .reference = atomics_reference,
                    .tolerance = {.eps = 0, .why = "integers"},
@@ -130,13 +131,13 @@ Probe atomics() {
 }
 
 // The first variant's 64 invocations take part; the others differ in how many that are, so the sums do too.
-constexpr uint32_t kSumWords = kGroups * 128;
+constexpr uint32_t kSumWords = kWorkgroups * 128;
 
 std::vector<KernelCase> sum_cases() {
   return {{"integers", [](Rng& rng) {
              std::vector<float> a;
              for (uint32_t i = 0; i < kSumWords; ++i) a.push_back(static_cast<float>(rng.below(1000)) - 300.0f);
-             return element_case(0, {bits_of(a)}, {kGroups});
+             return element_case(0, {bits_of(a)}, {kWorkgroups});
            }}};
 }
 
@@ -144,9 +145,9 @@ template <uint32_t kWg>
 std::vector<Expected> sum_reference(const CaseData& data) {
   const auto a = floats_in(data, 0);
   Expected y{.binding = 1};
-  for (uint32_t group = 0; group < kGroups; ++group) {
+  for (uint32_t workgroup = 0; workgroup < kWorkgroups; ++workgroup) {
     double sum = 0;
-    for (uint32_t i = 0; i < kWg; ++i) sum += a[group * kWg + i];
+    for (uint32_t i = 0; i < kWg; ++i) sum += a[workgroup * kWg + i];
     y.values.push_back(sum);
   }
   return {y};
@@ -162,7 +163,7 @@ Probe tree_sum(std::string_view name) {
                                  .text = conformance_text("probes/shared_sum.kernel"),
                                  .workgroup = kWg,
                                  .shared = {{"partial", kF32, "WG"}}}},
-                   .grid = seven_groups,
+                   .grid = seven_workgroups,
                    .cases = sum_cases,
                    .reference = sum_reference<kWg>,
                    .tolerance = {.eps = 0, .why = "small integers: every order gives the same sum"},
@@ -173,25 +174,28 @@ Probe tree_sum(std::string_view name) {
 }
 
 struct IndexParams {
-  uint32_t groups_x = 5;
-  uint32_t groups_y = 7;
-  uint32_t groups_z = 3;
+  uint32_t workgroups_x = 5;
+  uint32_t workgroups_y = 7;
+  uint32_t workgroups_z = 3;
 };
 
 Grid index_grid(std::span<const std::byte> params, const Variant&) {
   const auto p = unpack_params<IndexParams>(params);
-  return {.x = GridDim::constant(p.groups_x), .y = GridDim::constant(p.groups_y), .z = GridDim::constant(p.groups_z)};
+  return {.x = GridDim::constant(p.workgroups_x),
+          .y = GridDim::constant(p.workgroups_y),
+          .z = GridDim::constant(p.workgroups_z)};
 }
 
 template <uint32_t kWg>
 std::vector<KernelCase> index_cases() {
   std::vector<KernelCase> cases;
-  for (const IndexParams shape :
-       {IndexParams{}, {.groups_x = 1, .groups_y = 1, .groups_z = 1}, {.groups_x = 2, .groups_y = 1, .groups_z = 11}}) {
+  for (const IndexParams shape : {IndexParams{},
+                                  {.workgroups_x = 1, .workgroups_y = 1, .workgroups_z = 1},
+                                  {.workgroups_x = 2, .workgroups_y = 1, .workgroups_z = 11}}) {
     cases.push_back({"shape_" + std::to_string(cases.size()), [shape](Rng&) {
                        CaseData data{.params = pack_params(shape)};
                        data.bindings.push_back(
-                           spec::blank(size_t{kWg} * shape.groups_x * shape.groups_y * shape.groups_z));
+                           spec::blank(size_t{kWg} * shape.workgroups_x * shape.workgroups_y * shape.workgroups_z));
                        return data;
                      }});
   }
@@ -202,12 +206,12 @@ template <uint32_t kWg>
 std::vector<Expected> index_reference(const CaseData& data) {
   const auto p = unpack_params<IndexParams>(data.params);
   Expected out{.binding = 0};
-  for (uint32_t z = 0; z < p.groups_z; ++z) {
-    for (uint32_t y = 0; y < p.groups_y; ++y) {
-      for (uint32_t x = 0; x < p.groups_x; ++x) {
+  for (uint32_t z = 0; z < p.workgroups_z; ++z) {
+    for (uint32_t y = 0; y < p.workgroups_y; ++y) {
+      for (uint32_t x = 0; x < p.workgroups_x; ++x) {
         for (uint32_t local = 0; local < kWg; ++local) {
           uint32_t mixed = kWg;
-          for (const uint32_t part : {local, x, y, z, p.groups_x}) mixed = mixed * 31 + part;
+          for (const uint32_t part : {local, x, y, z, p.workgroups_x}) mixed = mixed * 31 + part;
           out.words.push_back(mixed);
         }
       }
@@ -222,7 +226,7 @@ Probe indices(std::string_view name) {
       .spec = {.name = name,
                .formula = "y = WG, local, x, y, z and X of every invocation, mixed",
                .bindings = {output("y", kU32)},
-               .params = {{"groups_x"}, {"groups_y"}, {"groups_z"}},
+               .params = {{"workgroups_x"}, {"workgroups_y"}, {"workgroups_z"}},
                .variants = {{.name = "portable", .text = conformance_text("probes/indices.kernel"), .workgroup = kWg}},
                .grid = index_grid,
                .cases = index_cases<kWg>,
@@ -269,7 +273,7 @@ Probe long_loop() {
                .bindings = {output("y", kU32)},
                .params = {{"rounds"}},
                .variants = {{.name = "portable", .text = conformance_text("probes/long_loop.kernel"), .workgroup = 32}},
-               .grid = one_group,
+               .grid = one_workgroup,
                .cases = loop_cases,
                .reference = loop_reference,
                .tolerance = {.eps = 0, .why = "integers"},

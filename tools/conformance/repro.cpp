@@ -99,7 +99,7 @@ std::string replaced(std::string text, std::string_view place, std::string_view 
 ReproLaunch launch_of(const KernelSpec& kernel, const Variant& variant, const PreparedCase& prepared) {
   const Grid grid = kernel.grid(prepared.data.params, variant);
   const StepHeader step = read_step_header(prepared.data.step);
-  return {.groups = {grid.x.evaluate(step), grid.y.evaluate(step), grid.z.evaluate(step)},
+  return {.workgroups = {grid.x.evaluate(step), grid.y.evaluate(step), grid.z.evaluate(step)},
           .depends_on_step = !grid.is_constant()};
 }
 
@@ -222,7 +222,7 @@ class Writer {
     std::vector<uint32_t> params(prepared_.data.params.size() / 4);
     if (!params.empty()) std::memcpy(params.data(), prepared_.data.params.data(), params.size() * 4);
     text += fmt::format("const std::vector<uint32_t> kParams = {{{:#x}}};\n", fmt::join(params, ", "));
-    text += fmt::format("constexpr uint32_t kGrid[3] = {{{}}};\n", fmt::join(launch_.groups, ", "));
+    text += fmt::format("constexpr uint32_t kGrid[3] = {{{}}};\n", fmt::join(launch_.workgroups, ", "));
     text += fmt::format("constexpr uint32_t kRuns = {};\n", material_.runs);
     text += fmt::format("constexpr uint64_t kLimitSeconds = {};\n", kLimitSeconds);
     return text + api_.constants;
@@ -244,7 +244,7 @@ class Writer {
     if (!material_.row.smallest.empty()) {
       text += fmt::format("- sizes: {}, the smallest found at which it fails\n", material_.row.smallest);
     }
-    text += fmt::format("- dispatch: {} workgroups of {} invocations{}; {} runs\n", fmt::join(launch_.groups, "x"),
+    text += fmt::format("- dispatch: {} workgroups of {} invocations{}; {} runs\n", fmt::join(launch_.workgroups, "x"),
                         variant_.workgroup, api_.dispatch_note, material_.runs);
     text += fmt::format(
         "\nBuild and run in this folder, with {} (DEVICE: an index or a part of a name):\n\n"

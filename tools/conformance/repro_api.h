@@ -12,7 +12,7 @@
 namespace nibble::conformance {
 
 struct ReproLaunch {
-  std::array<uint32_t, 3> groups;
+  std::array<uint32_t, 3> workgroups;
   bool depends_on_step = false;
 };
 

@@ -13,7 +13,7 @@ namespace nibble {
 
 namespace {
 
-constexpr auto kReportGroup = "Report";
+constexpr auto kReportHeading = "Report";
 
 }  // namespace
 
@@ -21,7 +21,7 @@ void add_report_flags(CLI::App& command, ReportFlags& flags) {
   command.add_option("--json", flags.json, "Also write the rows to a file (docs/measuring.md lists the keys)")
       ->type_name("FILE")
       ->each([](const std::string& path) { require_output(path); })
-      ->group(kReportGroup);
+      ->group(kReportHeading);
   add_page_flags(command, flags);
 }
 
@@ -29,8 +29,8 @@ void add_page_flags(CLI::App& command, ReportFlags& flags) {
   command.add_option("--html", flags.html, "Also write one self-contained page with a roofline plot and tables")
       ->type_name("FILE")
       ->each([](const std::string& path) { require_output(path); })
-      ->group(kReportGroup);
-  command.add_flag("--md", flags.markdown, "Print a Markdown table")->group(kReportGroup);
+      ->group(kReportHeading);
+  command.add_flag("--md", flags.markdown, "Print a Markdown table")->group(kReportHeading);
 }
 
 void add_measure_flags(CLI::App& command, bench::MeasureOptions& options) {

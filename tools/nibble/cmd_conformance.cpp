@@ -168,36 +168,36 @@ void add_row_options(CLI::App& command, Flags& flags) {
 }
 
 void add_report_options(CLI::App& command, Flags& flags) {
-  const std::string group = "Report";
+  const std::string heading = "Report";
   command
       .add_flag("--reduce", flags.run.is_reducing,
                 "Look for the smallest sizes at which the first failing case of each variant still fails")
-      ->group(group);
+      ->group(heading);
   command
       .add_option("--repro", flags.run.repro_directory,
                   "Reduce those cases and write a program that shows each: DIR/kernel__variant/case")
       ->type_name("DIR")
-      ->group(group);
+      ->group(heading);
   command.add_option("--json", flags.json, "Write every row to FILE")
       ->type_name("FILE")
       ->each([](const std::string& path) { require_output(path); })
-      ->group(group);
+      ->group(heading);
   command.add_option("--html", flags.html, "Write one self-contained page to FILE")
       ->type_name("FILE")
       ->each([](const std::string& path) { require_output(path); })
-      ->group(group);
-  command.add_flag("--md", flags.is_markdown, "Print Markdown")->group(group);
+      ->group(heading);
+  command.add_flag("--md", flags.is_markdown, "Print Markdown")->group(heading);
   command
       .add_option("--expected", flags.expected.directory,
                   "What is known of drivers, instead of what was built in: DIR/<driver>.json")
       ->type_name("DIR")
       ->check(CLI::ExistingDirectory)
-      ->group(group);
-  command.add_flag("--no-expected", flags.expected.is_off, "Every failure is unexpected")->group(group);
+      ->group(heading);
+  command.add_flag("--no-expected", flags.expected.is_off, "Every failure is unexpected")->group(heading);
   command
       .add_option("--update-expected", flags.update, "Write what was found to DIR/<driver>.json as what is expected")
       ->type_name("DIR")
-      ->group(group);
+      ->group(heading);
 }
 
 }  // namespace

@@ -33,7 +33,7 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
 }
 
 void add_device_flags(CLI::App& command, DeviceFlags& flags, bool with_name) {
-  const std::string group = "Device";
+  const std::string heading = "Device";
   DeviceOptions& options = flags.options;
   if (with_name) {
     command
@@ -42,47 +42,47 @@ void add_device_flags(CLI::App& command, DeviceFlags& flags, bool with_name) {
                     "UUID, or auto: a real GPU if there is one, otherwise cpu. `nibble devices` lists them")
         ->type_name("NAME")
         ->capture_default_str()
-        ->group(group);
+        ->group(heading);
   }
   command.add_option("--threads", options.threads, "Threads of the cpu device (default: one per processor)")
       ->type_name("N")
       ->check(CLI::Range(1u, 1024u))
-      ->group(group);
+      ->group(heading);
   command
       .add_option("--icd", options.icds,
                   "Manifest of a Vulkan driver that is not installed system-wide, for example "
                   "/usr/lib/chromium/vk_swiftshader_icd.json; may be repeated")
       ->type_name("FILE")
       ->allow_extra_args(false)
-      ->group(group);
+      ->group(heading);
   command
       .add_option("--limit", options.limits,
                   "Lower a limit of the device: max_range, max_allocation or memory_bytes, for example "
                   "max_range=1MiB; may be repeated")
       ->type_name("NAME=VALUE")
       ->allow_extra_args(false)
-      ->group(group);
+      ->group(heading);
   command
       .add_option("--disable", flags.disabled,
                   "Do without a capability, for example subgroups,int8_dot; tells a driver's bug from ours")
       ->type_name("CAP[,CAP]")
       ->delimiter(',')
       ->allow_extra_args(false)
-      ->group(group);
+      ->group(heading);
   command
       .add_option("--subgroup-size", options.subgroup_size,
                   "Vulkan: invocations of a subgroup, of kernels that use subgroups; default: what the driver takes")
       ->type_name("N")
-      ->group(group);
+      ->group(heading);
   command
       .add_flag("--as-gpu", options.as_gpu,
                 "Run the kernels meant for GPUs on a software driver as well; slow, for testing them")
-      ->group(group);
+      ->group(heading);
   command
       .add_option("--cache-dir", options.cache_dir,
                   "Where compiled kernels are kept (default: nibble/ in the user's cache directory)")
       ->type_name("DIR")
-      ->group(group);
+      ->group(heading);
   command
       .add_option("--driver-time", flags.driver_seconds,
                   "Seconds that drivers may take to list their devices, which they are first asked for in a process of "
@@ -90,8 +90,8 @@ void add_device_flags(CLI::App& command, DeviceFlags& flags, bool with_name) {
       ->type_name("SECONDS")
       ->check(CLI::Range(0.1, 3600.0))
       ->capture_default_str()
-      ->group(group);
-  command.add_flag("--no-cache", flags.no_cache, "Compile kernels anew and keep nothing")->group(group);
+      ->group(heading);
+  command.add_flag("--no-cache", flags.no_cache, "Compile kernels anew and keep nothing")->group(heading);
 }
 
 DeviceOptions device_options(const DeviceFlags& flags) {
@@ -111,14 +111,14 @@ DeviceOptions device_options(const DeviceFlags& flags) {
 }
 
 void add_session_flags(CLI::App& command, SessionFlags& flags) {
-  const std::string group = "Model";
+  const std::string heading = "Model";
   command
       .add_option("--ctx", flags.context,
                   "Positions to reserve memory for, prompt and answer together (default: 4096, or the model's maximum "
                   "if that is less)")
       ->type_name("N")
       ->check(CLI::Range(1u, UINT32_MAX))
-      ->group(group);
+      ->group(heading);
   command
       .add_option("--numerics", flags.numerics,
                   "reference: every rounding the model was trained with; fast: skips those that cost time and change "
@@ -126,64 +126,64 @@ void add_session_flags(CLI::App& command, SessionFlags& flags) {
       ->type_name("MODE")
       ->check(CLI::IsMember({"reference", "fast", "plain"}))
       ->capture_default_str()
-      ->group(group);
+      ->group(heading);
   command
       .add_option("--kv-rope", flags.kv_rope,
                   "Type of the rotary part of KV cache entries; f32 is for comparisons with float32 programs")
       ->type_name("TYPE")
       ->check(CLI::IsMember({"bf16", "f32"}))
       ->capture_default_str()
-      ->group(group);
+      ->group(heading);
   command
       .add_option("--chunk", flags.chunk,
                   fmt::format("Tokens per prefill step: more is faster and needs more memory (default: {})",
                               SessionOptions().chunk))
       ->type_name("N")
       ->check(CLI::Range(1u, UINT32_MAX))
-      ->group(group);
+      ->group(heading);
   command
       .add_option("--kv-device-memory", flags.kv_device_memory,
                   "Most that the KV cache takes of the device, for example 2GiB; the rest is read over the bus, more "
                   "slowly (default: no limit)")
       ->type_name("BYTES")
-      ->group(group);
+      ->group(heading);
   command
       .add_option(
           "--kv-host-memory", flags.kv_host_memory,
           "Most that it takes of the host's memory (default: all that the device does not take, or nothing with "
           "--kv-dir)")
       ->type_name("BYTES")
-      ->group(group);
+      ->group(heading);
   command
       .add_option("--kv-dir", flags.kv_directory,
                   "Where unnamed files take what is left of it; they vanish when the program ends")
       ->type_name("DIR")
       ->check(CLI::ExistingDirectory)
-      ->group(group);
+      ->group(heading);
 }
 
 void add_sampler_flags(CLI::App& command, SamplerFlags& flags) {
   SamplerOptions& options = flags.options;
-  const std::string group = "Sampling";
+  const std::string heading = "Sampling";
   command.add_option("--temp", options.temperature, "Temperature; 0 always takes the likeliest token")
       ->type_name("T")
       ->check(number_from_to(0, 100))
       ->capture_default_str()
-      ->group(group);
+      ->group(heading);
   command.add_option("--top-p", options.top_p, "Smallest set of tokens with at least this probability")
       ->type_name("P")
       ->check(number_from_to(0, 1))
       ->capture_default_str()
-      ->group(group);
+      ->group(heading);
   command.add_option("--top-k", options.top_k, "Only the K likeliest tokens; 0: no limit")
       ->type_name("K")
       ->capture_default_str()
-      ->group(group);
+      ->group(heading);
   command.add_option("--min-p", options.min_p, "Only tokens at least this fraction as likely as the likeliest")
       ->type_name("M")
       ->check(number_from_to(0, 1))
       ->capture_default_str()
-      ->group(group);
+      ->group(heading);
   command
       .add_option("--seed", options.seed,
                   "The same seed gives the same text on the same device; a session that was loaded draws on where it "
@@ -192,7 +192,7 @@ void add_sampler_flags(CLI::App& command, SamplerFlags& flags) {
       ->check(whole_number_of_64_bits())
       ->each([&flags](const std::string&) { flags.seed_given = true; })
       ->capture_default_str()
-      ->group(group);
+      ->group(heading);
 }
 
 void add_effort_flag(CLI::App& command, std::string& effort, CLI::Option& thinking) {

@@ -79,10 +79,10 @@ std::vector<spec::SizeOf<Shape>> moe_sizes() {
           {"n_tokens", [](Shape& s) -> uint32_t& { return s.n_tokens; }}};
 }
 
-// What moe_group_u32 leaves for these ids.
-inline CaseBinding grouped_pairs(const std::vector<uint32_t>& ids, uint32_t experts) {
+// What moe_tiles_u32 leaves for these ids.
+inline CaseBinding tiled_pairs(const std::vector<uint32_t>& ids, uint32_t experts) {
   const auto pairs = static_cast<uint32_t>(ids.size());
-  std::vector<uint32_t> words(moe_group_words(pairs, experts));
+  std::vector<uint32_t> words(moe_tiles_words(pairs, experts));
   uint32_t next = 0;
   for (uint32_t expert = 0; expert < experts; ++expert) {
     uint32_t in_tile = kMoeTilePairs;

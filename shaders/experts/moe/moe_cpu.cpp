@@ -14,7 +14,7 @@ uint64_t one_item(const CpuArgs&) { return 1; }
 
 template <typename P>
 uint64_t scratch_bytes(const CpuArgs& args) {
-  return moe_groups_bytes(moe_pairs<P>(args));
+  return sorted_pairs_bytes(moe_pairs<P>(args));
 }
 
 template <typename P>
@@ -25,27 +25,27 @@ void prepare(const CpuArgs& args, uint64_t, uint64_t) {
 // ---- up: an item is a block of rows of one expert, for all of its pairs ------------------------------------------
 
 uint64_t up_items(const CpuArgs& args) {
-  return read_moe_groups(args.scratch).experts.size() * row_blocks(args.get<MoeUpParams>().rows);
+  return read_sorted_pairs(args.scratch).experts.size() * row_blocks(args.get<MoeUpParams>().rows);
 }
 
 template <WeightFormat kFormat, CpuIsa kIsa>
-void up_block(const CpuArgs& args, const MoeUpParams& p, const MoeGroups& groups, size_t group, uint32_t row) {
+void up_block(const CpuArgs& args, const MoeUpParams& p, const SortedPairs& sorted, size_t run, uint32_t row) {
   const auto* x = args.bindings[0].as<const float>();
   const auto* weights = args.bindings[2].as<const float>();
   auto* h = args.bindings[7].as<float>();
-  const uint32_t item = groups.experts[group] - p.expert_begin;
+  const uint32_t item = sorted.experts[run] - p.expert_begin;
   const WeightBlock w1 = moe_rows<kFormat>(args.bindings[3], args.bindings[4], item, p.rows, p.cols, row, kRowBlock);
   const WeightBlock w3 = moe_rows<kFormat>(args.bindings[5], args.bindings[6], item, p.rows, p.cols, row, kRowBlock);
   float gates[kRowBlock * kMaxDotTokens];
   float ups[kRowBlock * kMaxDotTokens];
-  for (uint32_t first = groups.begins[group]; first < groups.begins[group + 1]; first += kMaxDotTokens) {
-    const uint32_t count = std::min(kMaxDotTokens, groups.begins[group + 1] - first);
+  for (uint32_t first = sorted.begins[run]; first < sorted.begins[run + 1]; first += kMaxDotTokens) {
+    const uint32_t count = std::min(kMaxDotTokens, sorted.begins[run + 1] - first);
     const float* rows_of_x[kMaxDotTokens];
-    for (uint32_t i = 0; i < count; ++i) rows_of_x[i] = x + size_t{groups.pairs[first + i] / p.k} * p.cols;
+    for (uint32_t i = 0; i < count; ++i) rows_of_x[i] = x + size_t{sorted.pairs[first + i] / p.k} * p.cols;
     weight_dot<kFormat, kIsa>(w1, rows_of_x, count, gates);
     weight_dot<kFormat, kIsa>(w3, rows_of_x, count, ups);
     for (uint32_t i = 0; i < count; ++i) {
-      const uint32_t pair = groups.pairs[first + i];
+      const uint32_t pair = sorted.pairs[first + i];
       float* to = h + size_t{pair} * p.rows + row;
       for (uint32_t r = 0; r < w1.rows; ++r) {
         to[r] = moe_swiglu(gates[r * kMaxDotTokens + i], ups[r * kMaxDotTokens + i], p.limit) * weights[pair];
@@ -57,10 +57,10 @@ void up_block(const CpuArgs& args, const MoeUpParams& p, const MoeGroups& groups
 template <WeightFormat kFormat, CpuIsa kIsa>
 void up_run(const CpuArgs& args, uint64_t begin, uint64_t end) {
   const auto p = args.get<MoeUpParams>();
-  const MoeGroups groups = read_moe_groups(args.scratch);
+  const SortedPairs sorted = read_sorted_pairs(args.scratch);
   const uint32_t blocks = row_blocks(p.rows);
   for (uint64_t item = begin; item < end; ++item) {
-    up_block<kFormat, kIsa>(args, p, groups, item / blocks, static_cast<uint32_t>(item % blocks) * kRowBlock);
+    up_block<kFormat, kIsa>(args, p, sorted, item / blocks, static_cast<uint32_t>(item % blocks) * kRowBlock);
   }
 }
 
@@ -71,23 +71,23 @@ uint64_t down_items(const CpuArgs& args) {
 }
 
 template <WeightFormat kFormat, CpuIsa kIsa>
-void down_block(const CpuArgs& args, const MoeDownParams& p, const MoeGroups& groups, uint32_t row) {
+void down_block(const CpuArgs& args, const MoeDownParams& p, const SortedPairs& sorted, uint32_t row) {
   const auto* h = args.bindings[0].as<const float>();
   float* y = args.bindings[4].as<float>() + row;
   const uint32_t rows = std::min(kRowBlock, p.rows - row);
   for (uint32_t t = 0; t < args.step.n_tokens && p.accumulate == 0; ++t)
     std::fill_n(y + size_t{t} * p.rows, rows, 0.0f);
   float sums[kRowBlock * kMaxDotTokens];
-  for (size_t group = 0; group < groups.experts.size(); ++group) {
-    const uint32_t item = groups.experts[group] - p.expert_begin;
+  for (size_t run = 0; run < sorted.experts.size(); ++run) {
+    const uint32_t item = sorted.experts[run] - p.expert_begin;
     const WeightBlock w2 = moe_rows<kFormat>(args.bindings[2], args.bindings[3], item, p.rows, p.cols, row, kRowBlock);
-    for (uint32_t first = groups.begins[group]; first < groups.begins[group + 1]; first += kMaxDotTokens) {
-      const uint32_t count = std::min(kMaxDotTokens, groups.begins[group + 1] - first);
+    for (uint32_t first = sorted.begins[run]; first < sorted.begins[run + 1]; first += kMaxDotTokens) {
+      const uint32_t count = std::min(kMaxDotTokens, sorted.begins[run + 1] - first);
       const float* rows_of_h[kMaxDotTokens];
-      for (uint32_t i = 0; i < count; ++i) rows_of_h[i] = h + size_t{groups.pairs[first + i]} * p.cols;
+      for (uint32_t i = 0; i < count; ++i) rows_of_h[i] = h + size_t{sorted.pairs[first + i]} * p.cols;
       weight_dot<kFormat, kIsa>(w2, rows_of_h, count, sums);
       for (uint32_t i = 0; i < count; ++i) {
-        float* to = y + size_t{groups.pairs[first + i] / p.k} * p.rows;
+        float* to = y + size_t{sorted.pairs[first + i] / p.k} * p.rows;
         for (uint32_t r = 0; r < rows; ++r) to[r] += sums[r * kMaxDotTokens + i];
       }
     }
@@ -97,9 +97,9 @@ void down_block(const CpuArgs& args, const MoeDownParams& p, const MoeGroups& gr
 template <WeightFormat kFormat, CpuIsa kIsa>
 void down_run(const CpuArgs& args, uint64_t begin, uint64_t end) {
   const auto p = args.get<MoeDownParams>();
-  const MoeGroups groups = read_moe_groups(args.scratch);
+  const SortedPairs sorted = read_sorted_pairs(args.scratch);
   for (uint64_t block = begin; block < end; ++block) {
-    down_block<kFormat, kIsa>(args, p, groups, static_cast<uint32_t>(block) * kRowBlock);
+    down_block<kFormat, kIsa>(args, p, sorted, static_cast<uint32_t>(block) * kRowBlock);
   }
 }
 

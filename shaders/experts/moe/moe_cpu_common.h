@@ -6,7 +6,7 @@
 
 #include "shaders/common/weight_dot_cpu.h"
 #include "shaders/experts/moe/moe.h"
-#include "shaders/experts/moe/moe_groups_cpu.h"
+#include "shaders/experts/moe/sorted_pairs_cpu.h"
 
 namespace nibble {
 
@@ -33,8 +33,8 @@ uint64_t moe_pairs(const CpuArgs& args) {
 template <typename P>
 void moe_sort_pairs(const CpuArgs& args) {
   const auto p = args.get<P>();
-  write_moe_groups({args.bindings[1].as<const uint32_t>(), moe_pairs<P>(args)}, p.expert_begin, p.expert_end,
-                   args.scratch);
+  write_sorted_pairs({args.bindings[1].as<const uint32_t>(), moe_pairs<P>(args)}, p.expert_begin, p.expert_end,
+                     args.scratch);
 }
 
 inline float moe_swiglu(float gate, float up, float limit) {

@@ -29,16 +29,16 @@ std::vector<Variant> moe_gemv_variants(bool fp4, bool up) {
                         "gemv_subgroups", "WG / 2 * 4");
 }
 
-std::vector<Variant> moe_group_gemv_variants(bool fp4, bool up) {
+std::vector<Variant> moe_tiles_gemv_variants(bool fp4, bool up) {
   const uint32_t rows = up ? 1 : 2;  // two rows of matrices either way
   return with_subgroups(
       {.name = "gemv4",
-       .text = "experts/moe/moe_group_gemv.kernel",
+       .text = "experts/moe/moe_tiles_gemv.kernel",
        .workgroup = 64,
        .constants = {{"FP4", fp4 ? 1u : 0u}, {"UP", up ? 1u : 0u}, {"ROWS", rows}, {"PAIRS", 4}, {"SERIAL", 0}},
        .shared = {{.name = "partial", .type = ElementType::kF32, .count = "WG * 8"}},
-       .min_rows = kMoeGroupedFrom,
-       .requires_rows = kMoeGroupedFrom},
+       .min_rows = kMoeTiledFrom,
+       .requires_rows = kMoeTiledFrom},
       "gemv4_subgroups", "WG / 2 * 8");
 }
 
@@ -56,7 +56,7 @@ std::vector<Variant> moe_tile_variants(bool fp4, bool up) {
                               {.name = "x_tile", .type = ElementType::kF32, .count = "16 * PAIRS"},
                               {.name = "members", .type = ElementType::kU32, .count = "PAIRS"}},
                    .min_rows = min_rows,
-                   .requires_rows = kMoeGroupedFrom};
+                   .requires_rows = kMoeTiledFrom};
   };
   return {tile("tile32", 32, 128), tile("tile64", 64, 1024)};
 }
@@ -73,7 +73,7 @@ Variant moe_int8_variant(bool up, bool (*serves)(std::span<const std::byte> para
                      {.name = "members", .type = ElementType::kU32, .count = "PAIRS"}},
           .requires_ = {Capability::kInt8Dot},
           .min_rows = 128,
-          .requires_rows = kMoeGroupedFrom,
+          .requires_rows = kMoeTiledFrom,
           .serves = serves,
           .dialect = Dialect::kGlsl};
 }
@@ -94,17 +94,17 @@ std::vector<Variant> moe_matrix_variants(bool fp4, bool up, bool (*serves)(std::
                               {.name = "members", .type = ElementType::kU32, .count = "PAIRS"}},
                    .requires_ = {Capability::kMatrixUnits},
                    .min_rows = min_rows,
-                   .requires_rows = kMoeGroupedFrom,
+                   .requires_rows = kMoeTiledFrom,
                    .serves = serves,
                    .dialect = Dialect::kGlsl};
   };
-  return {spec::emulated_matrices("matrix32_emulated", matrix("matrix32", 32, kMoeGroupedFrom)),
-          matrix("matrix32", 32, kMoeGroupedFrom), matrix("matrix64", 64, 1024)};
+  return {spec::emulated_matrices("matrix32_emulated", matrix("matrix32", 32, kMoeTiledFrom)),
+          matrix("matrix32", 32, kMoeTiledFrom), matrix("matrix64", 64, 1024)};
 }
 
-Grid moe_group_grid(const Variant& variant, uint32_t rows, uint32_t k, uint32_t experts) {
+Grid moe_tiles_grid(const Variant& variant, uint32_t rows, uint32_t k, uint32_t experts) {
   return {.x = GridDim::constant(spec::ceil_div(rows, spec::constant_of(variant, "ROWS"))),
-          .y = GridDim::groups(k, kMoeTilePairs, experts),
+          .y = GridDim::sorted_tiles(k, kMoeTilePairs, experts),
           .z = GridDim::constant(kMoeTilePairs / spec::constant_of(variant, "PAIRS"))};
 }
 

@@ -16,7 +16,7 @@ const PackedDot& method(const CpuArgs& args) {
 template <WeightFormat kFormat, CpuIsa kIsa, typename P, uint64_t (*kRows)(const CpuArgs&)>
 uint64_t scratch_bytes(const CpuArgs& args) {
   const size_t row = method<kFormat, kIsa, P>(args).packed_bytes(args.get<P>().cols);
-  return moe_groups_bytes(moe_pairs<P>(args)) + kRows(args) * row;
+  return sorted_pairs_bytes(moe_pairs<P>(args)) + kRows(args) * row;
 }
 
 template <WeightFormat kFormat, CpuIsa kIsa, typename P>
@@ -25,7 +25,7 @@ void prepare(const CpuArgs& args, uint64_t begin, uint64_t end) {
   const PackedDot& dot = method<kFormat, kIsa, P>(args);
   const uint32_t cols = args.get<P>().cols;
   const size_t row_bytes = dot.packed_bytes(cols);
-  std::byte* packed = args.scratch.data() + moe_groups_bytes(moe_pairs<P>(args));
+  std::byte* packed = args.scratch.data() + sorted_pairs_bytes(moe_pairs<P>(args));
   const auto* x = args.bindings[0].as<const float>();
   for (uint64_t row = begin; row < end; ++row) dot.pack(x + row * cols, cols, packed + row * row_bytes);
 }
@@ -36,13 +36,13 @@ struct Prepared {
   explicit Prepared(const CpuArgs& args)
       : p(args.get<P>()),
         dot(method<kFormat, kIsa, P>(args)),
-        groups(read_moe_groups(args.scratch)),
-        packed(args.scratch.data() + moe_groups_bytes(moe_pairs<P>(args))),
+        sorted(read_sorted_pairs(args.scratch)),
+        packed(args.scratch.data() + sorted_pairs_bytes(moe_pairs<P>(args))),
         row_bytes(dot.packed_bytes(p.cols)) {}
 
   P p;
   const PackedDot& dot;
-  MoeGroups groups;
+  SortedPairs sorted;
   const std::byte* packed;
   size_t row_bytes;
 };
@@ -54,7 +54,7 @@ constexpr uint32_t blocks_of(uint32_t rows) { return (rows + kPackedRows - 1) / 
 uint64_t tokens(const CpuArgs& args) { return args.step.n_tokens; }
 
 uint64_t up_items(const CpuArgs& args) {
-  return read_moe_groups(args.scratch).experts.size() * blocks_of(args.get<MoeUpParams>().rows);
+  return read_sorted_pairs(args.scratch).experts.size() * blocks_of(args.get<MoeUpParams>().rows);
 }
 
 void write_h(const MoeUpParams& p, const CpuArgs& args, std::span<const uint32_t> pairs, const float* gates,
@@ -68,12 +68,12 @@ void write_h(const MoeUpParams& p, const CpuArgs& args, std::span<const uint32_t
 }
 
 template <WeightFormat kFormat, CpuIsa kIsa>
-void up_block(const CpuArgs& args, const Prepared<kFormat, kIsa, MoeUpParams>& in, size_t group, uint32_t row) {
+void up_block(const CpuArgs& args, const Prepared<kFormat, kIsa, MoeUpParams>& in, size_t run, uint32_t row) {
   const MoeUpParams& p = in.p;
-  const uint32_t item = in.groups.experts[group] - p.expert_begin;
+  const uint32_t item = in.sorted.experts[run] - p.expert_begin;
   const WeightBlock w1 = moe_rows<kFormat>(args.bindings[3], args.bindings[4], item, p.rows, p.cols, row, kPackedRows);
   const WeightBlock w3 = moe_rows<kFormat>(args.bindings[5], args.bindings[6], item, p.rows, p.cols, row, kPackedRows);
-  std::span<const uint32_t> pairs = in.groups.pairs_of(group);
+  std::span<const uint32_t> pairs = in.sorted.pairs_of(run);
   float gates[kPackedTokens * kPackedRows];
   float ups[kPackedTokens * kPackedRows];
   while (!pairs.empty()) {
@@ -103,20 +103,19 @@ uint64_t down_items(const CpuArgs& args) {
 }
 
 template <WeightFormat kFormat, CpuIsa kIsa>
-WeightBlock down_rows(const CpuArgs& args, const Prepared<kFormat, kIsa, MoeDownParams>& in, size_t group,
-                      uint32_t row) {
-  return moe_rows<kFormat>(args.bindings[2], args.bindings[3], in.groups.experts[group] - in.p.expert_begin, in.p.rows,
+WeightBlock down_rows(const CpuArgs& args, const Prepared<kFormat, kIsa, MoeDownParams>& in, size_t run, uint32_t row) {
+  return moe_rows<kFormat>(args.bindings[2], args.bindings[3], in.sorted.experts[run] - in.p.expert_begin, in.p.rows,
                            in.p.cols, row, kPackedRows);
 }
 
 template <WeightFormat kFormat, CpuIsa kIsa>
-void down_block(const CpuArgs& args, const Prepared<kFormat, kIsa, MoeDownParams>& in, size_t group, uint32_t row,
+void down_block(const CpuArgs& args, const Prepared<kFormat, kIsa, MoeDownParams>& in, size_t run, uint32_t row,
                 const std::byte* next) {
   const MoeDownParams& p = in.p;
   auto* y = args.bindings[4].as<float>();
-  WeightBlock w2 = down_rows(args, in, group, row);
+  WeightBlock w2 = down_rows(args, in, run, row);
   w2.next = next;
-  std::span<const uint32_t> pairs = in.groups.pairs_of(group);
+  std::span<const uint32_t> pairs = in.sorted.pairs_of(run);
   float sums[kPackedTokens * kPackedRows];
   while (!pairs.empty()) {
     const std::span<const uint32_t> now = pairs.first(std::min<size_t>(pairs.size(), kPackedTokens));
@@ -146,10 +145,10 @@ void down_run(const CpuArgs& args, uint64_t begin, uint64_t end) {
   for (uint32_t t = 0; t < args.step.n_tokens && in.p.accumulate == 0; ++t) {
     std::fill_n(y + size_t{t} * in.p.rows + first, last - first, 0.0f);
   }
-  for (size_t group = 0; group < in.groups.experts.size(); ++group) {
+  for (size_t run = 0; run < in.sorted.experts.size(); ++run) {
     for (uint32_t row = first; row < last; row += kPackedRows) {
-      const bool jumps = row + kPackedRows >= last && group + 1 < in.groups.experts.size();
-      down_block(args, in, group, row, jumps ? down_rows(args, in, group + 1, first).codes : nullptr);
+      const bool jumps = row + kPackedRows >= last && run + 1 < in.sorted.experts.size();
+      down_block(args, in, run, row, jumps ? down_rows(args, in, run + 1, first).codes : nullptr);
     }
   }
 }

@@ -14,16 +14,16 @@ template <WeightFormat kFormat>
 void run(const CpuArgs& args, uint64_t begin, uint64_t end) {
   const auto p = args.get<MoePairsParams>();
   const auto* h = args.bindings[0].as<const float>();
-  const auto* groups = args.bindings[3].as<const uint32_t>();
+  const auto* tiles = args.bindings[3].as<const uint32_t>();
   auto* out = args.bindings[4].as<float>();
   const size_t scale_bytes =
       kFormat == WeightFormat::kFp4 ? moe_fp4_scale_bytes(p.rows, p.cols) : moe_fp8_scale_bytes(p.rows, p.cols);
   for (uint64_t tile = begin; tile < end; ++tile) {
-    const uint32_t expert = groups[4 + 4 * tile];
+    const uint32_t expert = tiles[4 + 4 * tile];
     if (expert < p.expert_begin || expert >= p.expert_end) continue;
     const uint32_t item = expert - p.expert_begin;
-    const uint32_t* pairs = groups + p.order_at + groups[4 + 4 * tile + 1];
-    const uint32_t count = groups[4 + 4 * tile + 2];
+    const uint32_t* pairs = tiles + p.order_at + tiles[4 + 4 * tile + 1];
+    const uint32_t count = tiles[4 + 4 * tile + 2];
     for (uint32_t row = 0; row < p.rows; ++row) {
       const WeightBlock w2{.codes = args.bindings[1].item(item, p.rows * weight_row_bytes(kFormat, p.cols)) +
                                     row * weight_row_bytes(kFormat, p.cols),

@@ -11,10 +11,10 @@ namespace {
 
 Grid pairs_grid(std::span<const std::byte> params, const Variant& variant) {
   const auto p = unpack_params<MoePairsParams>(params);
-  if (is_for_groups(variant)) return moe_group_grid(variant, p.rows, p.k, p.experts);
+  if (is_for_tiles(variant)) return moe_tiles_grid(variant, p.rows, p.k, p.experts);
   const uint32_t lanes = spec::constant_of(variant, "SERIAL") != 0 ? variant.workgroup : 1;
   return {.x = GridDim::constant(spec::ceil_div(p.rows, spec::constant_of(variant, "ROWS") * lanes)),
-          .y = GridDim::groups(p.k, kMoeTilePairs, p.experts),
+          .y = GridDim::sorted_tiles(p.k, kMoeTilePairs, p.experts),
           .z = GridDim::constant(spec::ceil_div(kMoeTilePairs, spec::constant_of(variant, "PAIRS")))};
 }
 
@@ -49,7 +49,7 @@ CaseData make_pairs_case(const Shape& shape, Rng& rng) {
   for (uint32_t& id : ids) id = rng.below(rng.below(2) == 0 ? shape.experts : (shape.experts + 2) / 3);
   data.bindings.push_back({.content = spec::to_bytes(spec::activations(rng, pairs, p.cols, p.x_kind))});
   add_matrices<kFp4>(data, {p.rows, p.cols}, p.expert_end - p.expert_begin, shape.extreme_scales, rng);
-  data.bindings.push_back(grouped_pairs(ids, p.experts));
+  data.bindings.push_back(tiled_pairs(ids, p.experts));
   data.bindings.push_back({.content = spec::to_bytes(spec::normal_floats(rng, size_t{pairs} * p.rows))});
   data.bindings.emplace_back();
   return data;
@@ -66,11 +66,11 @@ std::vector<KernelCase> pairs_cases() {
       {"below_every_tile", {.rows = 1, .cols = 32, .k = 1, .expert_end = 1}, 2, 1},
       {"few_tokens", {.rows = 11, .cols = 2144, .k = 6, .expert_end = 6}, 8, 6},
       {"full_tiles", {.rows = 101, .cols = short_block, .k = 3, .expert_end = 6}, 131, 6},
-      {"first_group_of_experts", {.rows = 131, .cols = 192, .k = 4, .expert_end = 6}, 17, 12},
-      {"next_group_of_experts", {.rows = 67, .cols = 192, .k = 4, .expert_begin = 6, .expert_end = 12}, 17, 12},
+      {"first_range_of_experts", {.rows = 131, .cols = 192, .k = 4, .expert_end = 6}, 17, 12},
+      {"next_range_of_experts", {.rows = 67, .cols = 192, .k = 4, .expert_begin = 6, .expert_end = 12}, 17, 12},
       {"fp8_activations", {.rows = 133, .cols = 288, .k = 3, .expert_end = 6, .x_kind = kFp8}, 61, 4},
       {"fp8_activations_scale_codes", {.rows = 9, .cols = 256, .k = 2, .expert_end = 6, .x_kind = kFp8}, 21, 6, true},
-      {"coarse_group_of_experts",
+      {"coarse_range_of_experts",
        {.rows = 76, .cols = 384, .k = 2, .expert_begin = 2, .expert_end = 8, .x_kind = kCoarse},
        40,
        9},
@@ -100,16 +100,16 @@ std::vector<Expected> pairs_reference(const CaseData& data) {
   const auto p = unpack_params<MoePairsParams>(data.params);
   const MoeMatrixShape<kFp4> shape{p.rows, p.cols};
   const auto h = spec::from_bytes<float>(data.bindings[0].content);
-  const auto groups = spec::from_bytes<uint32_t>(data.bindings[3].content);
+  const auto tiles = spec::from_bytes<uint32_t>(data.bindings[3].content);
   Expected out{.binding = 4};
   out.values.assign(size_t{data.step[kStepTokens]} * p.k * p.rows, kUntouched);
   out.scales.assign(out.values.size(), 0.0);
   out.slack.assign(out.values.size(), 0.0);
-  for (uint32_t tile = 0; tile < groups[0]; ++tile) {
-    const uint32_t expert = groups[4 + 4 * tile];
+  for (uint32_t tile = 0; tile < tiles[0]; ++tile) {
+    const uint32_t expert = tiles[4 + 4 * tile];
     if (expert < p.expert_begin || expert >= p.expert_end) continue;
-    for (uint32_t i = 0; i < groups[4 + 4 * tile + 2]; ++i) {
-      const size_t pair = groups[p.order_at + groups[4 + 4 * tile + 1] + i];
+    for (uint32_t i = 0; i < tiles[4 + 4 * tile + 2]; ++i) {
+      const size_t pair = tiles[p.order_at + tiles[4 + 4 * tile + 1] + i];
       for (uint32_t r = 0; r < p.rows; ++r) {
         spec::DotReference dot({h.data() + pair * p.cols, p.cols}, p.x_kind);
         for (uint32_t c = 0; c < p.cols; ++c) dot.add(matrix_at(data, 1, shape, expert - p.expert_begin, r, c), c);
@@ -135,7 +135,7 @@ KernelSpec moe_pairs_spec(std::string_view name) {
       .bindings = {{"h", ElementType::kF32x4, kRead, BindingKind::kBuffer, "[T, k, cols]"},
                    {"w2", ElementType::kU32x4, kRead, BindingKind::kSlabs, "[experts][rows, cols]"},
                    {"s2", ElementType::kU32, kRead, BindingKind::kSlabs, "[experts] scales of w2"},
-                   {"groups", ElementType::kU32, kRead, BindingKind::kBuffer, "as moe_group_u32 leaves it"},
+                   {"tiles", ElementType::kU32, kRead, BindingKind::kBuffer, "as moe_tiles_u32 leaves it"},
                    {"out_pairs", ElementType::kF32, Access::kReadWrite, BindingKind::kBuffer, "[T, k, rows]"},
                    {"step", ElementType::kU32, kRead, BindingKind::kStep, ""}},
       .params = {{"rows"}, {"cols"}, {"k"}, {"expert_begin"}, {"expert_end"}, {"x_kind"}, {"experts"}, {"order_at"}},
@@ -172,7 +172,7 @@ KernelSpec moe_pairs_spec(std::string_view name) {
                     .why = "f32 sums of at most 512 products in several accumulators, against Σ|w·h|; products below "
                            "2^-126 lie on a grid of 2^-149"},
       .cost = pairs_cost<kFp4>};
-  for (Variant& variant : moe_group_gemv_variants(kFp4, false)) spec.variants.push_back(std::move(variant));
+  for (Variant& variant : moe_tiles_gemv_variants(kFp4, false)) spec.variants.push_back(std::move(variant));
   for (Variant& variant : moe_tile_variants(kFp4, false)) spec.variants.push_back(std::move(variant));
   for (Variant& variant : moe_matrix_variants(kFp4, false, spec::may_round_x<MoePairsParams>)) {
     spec.variants.push_back(std::move(variant));

@@ -11,11 +11,11 @@ namespace {
 
 Grid up_grid(std::span<const std::byte> params, const Variant& variant) {
   const auto p = unpack_params<MoeUpParams>(params);
-  if (is_for_groups(variant)) return moe_group_grid(variant, p.rows, p.k, p.experts);
+  if (is_for_tiles(variant)) return moe_tiles_grid(variant, p.rows, p.k, p.experts);
   const uint32_t lanes = spec::constant_of(variant, "SERIAL") != 0 ? variant.workgroup : 1;
-  const bool grouped = variant.requires_rows >= kMoeGroupedFrom;
+  const bool grouped = variant.requires_rows >= kMoeTiledFrom;
   return {.x = GridDim::constant(spec::ceil_div(p.rows, spec::constant_of(variant, "ROWS") * lanes)),
-          .y = grouped ? GridDim::groups(p.k, kMoeTilePairs, p.experts) : GridDim::tokens(p.k)};
+          .y = grouped ? GridDim::sorted_tiles(p.k, kMoeTilePairs, p.experts) : GridDim::tokens(p.k)};
 }
 
 // For tokens that all go to different experts: every pair reads its own two matrices.
@@ -54,7 +54,7 @@ CaseData make_up_case(const Shape& shape, Rng& rng) {
     add_matrices<kFp4>(data, {p.rows, p.cols}, p.expert_end - p.expert_begin, shape.extreme_scales, rng);
   }
   data.bindings.push_back({.content = spec::to_bytes(spec::normal_floats(rng, size_t{pairs} * p.rows))});
-  data.bindings.push_back(grouped_pairs(ids, p.experts));
+  data.bindings.push_back(tiled_pairs(ids, p.experts));
   data.bindings.emplace_back();
   return data;
 }
@@ -71,7 +71,7 @@ std::vector<KernelCase> up_cases() {
       {"three_tokens", {.rows = 67, .cols = short_block, .k = 2, .expert_end = 6, .limit = 1}, 3, 6},
       {"tiles_of_one_expert", {.rows = 13, .cols = 288, .k = 3, .expert_end = 6, .limit = 2}, 17, 2},
       {"many_pairs", {.rows = 6, .cols = 64, .k = 4, .expert_end = 6, .limit = 3}, 43, 7},
-      {"group_of_experts", {.rows = 131, .cols = 192, .k = 4, .expert_begin = 3, .expert_end = 9, .limit = 10}, 7, 12},
+      {"range_of_experts", {.rows = 131, .cols = 192, .k = 4, .expert_begin = 3, .expert_end = 9, .limit = 10}, 7, 12},
       {"below_every_tile", {.rows = 1, .cols = 32, .k = 1, .expert_end = 1, .limit = 10}, 2, 1},
       {"fp8_activations", {.rows = 70, .cols = 640, .k = 6, .expert_end = 6, .limit = 10, .x_kind = kFp8}, 1, 6},
       {"fp8_activations_uneven", {.rows = 69, .cols = 544, .k = 2, .expert_end = 6, .limit = 5, .x_kind = kFp8}, 23, 5},
@@ -169,7 +169,7 @@ KernelSpec moe_up_spec(std::string_view name) {
                    {"w3", ElementType::kU32x4, kRead, kSlabs, "[experts][rows, cols]"},
                    {"s3", ElementType::kU32, kRead, kSlabs, "[experts] scales of w3"},
                    {"h", ElementType::kF32, Access::kReadWrite, BindingKind::kBuffer, "[T, k, rows]"},
-                   {"groups", ElementType::kU32, kRead, BindingKind::kBuffer, "as moe_group_u32 leaves it"},
+                   {"tiles", ElementType::kU32, kRead, BindingKind::kBuffer, "as moe_tiles_u32 leaves it"},
                    {"step", ElementType::kU32, kRead, BindingKind::kStep, ""}},
       .params = {{"rows"},
                  {"cols"},
@@ -206,8 +206,8 @@ KernelSpec moe_up_spec(std::string_view name) {
                     .constants = {{"FP4", kFp4 ? 1u : 0u}, {"ROWS", 4}, {"SERIAL", 1}, {"TOKENS", 4}},
                     .requires_ = {Capability::kSubgroups, Capability::kTexelBuffers},
                     .for_wide_cpu = true,
-                    .min_rows = kMoeGroupedFrom,
-                    .requires_rows = kMoeGroupedFrom,
+                    .min_rows = kMoeTiledFrom,
+                    .requires_rows = kMoeTiledFrom,
                     .texels = {"x", "w1", "s1", "w3", "s3"}},
                    {.name = "vector",
                     .text = "experts/moe/moe_up_vector.kernel",
@@ -225,8 +225,8 @@ KernelSpec moe_up_spec(std::string_view name) {
                                   {"SERIAL", 1}},
                     .shared = {{.name = "panel", .type = ElementType::kF32, .count = "PANEL * 16"}},
                     .for_wide_cpu = true,
-                    .min_rows = kMoeGroupedFrom,
-                    .requires_rows = kMoeGroupedFrom,
+                    .min_rows = kMoeTiledFrom,
+                    .requires_rows = kMoeTiledFrom,
                     .dialect = Dialect::kOpenCl}},
       .grid = up_grid,
       .cases = up_cases<kFp4>,
@@ -237,7 +237,7 @@ KernelSpec moe_up_spec(std::string_view name) {
                            "two tiny ones has no f32 but 0"},
       .cost = up_cost<kFp4>};
   for (Variant& variant : moe_gemv_variants(kFp4, true)) spec.variants.push_back(std::move(variant));
-  for (Variant& variant : moe_group_gemv_variants(kFp4, true)) spec.variants.push_back(std::move(variant));
+  for (Variant& variant : moe_tiles_gemv_variants(kFp4, true)) spec.variants.push_back(std::move(variant));
   for (Variant& variant : moe_tile_variants(kFp4, true)) spec.variants.push_back(std::move(variant));
   for (Variant& variant : moe_matrix_variants(kFp4, true, spec::may_round_x<MoeUpParams>)) {
     spec.variants.push_back(std::move(variant));

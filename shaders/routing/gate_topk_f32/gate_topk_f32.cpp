@@ -50,7 +50,7 @@ struct Shape {
   uint32_t n_tokens = 0;
   double sigma = 1;           // of the logits
   double bias = 0;            // mean of the biases
-  bool equal_groups = false;  // logits and biases take a few values only, so that many experts tie exactly
+  bool equal_scores = false;  // logits and biases take a few values only, so that many experts tie exactly
 };
 
 constexpr uint32_t kVocab = 23;
@@ -61,13 +61,13 @@ CaseData make_case(const Shape& shape, Rng& rng) {
   for (uint32_t t = 0; t < shape.n_tokens; ++t) extra.push_back(rng.below(kVocab));
   std::vector<float> bias = spec::normal_floats(rng, p.experts, 0.3);
   for (float& value : bias) value += static_cast<float>(shape.bias);
-  if (shape.equal_groups) std::fill(bias.begin(), bias.end(), 0.25f);
+  if (shape.equal_scores) std::fill(bias.begin(), bias.end(), 0.25f);
   std::vector<float> logits;
   for (uint32_t t = 0; t < shape.n_tokens; ++t) {
     std::vector<float> row;
     do {
       row = spec::normal_floats(rng, p.experts, shape.sigma);
-      if (shape.equal_groups) {
+      if (shape.equal_scores) {
         for (float& logit : row) logit = static_cast<float>(rng.below(4)) - 2.0f;
       }
     } while (p.hash == 0 && has_near_tie(row.data(), bias));
@@ -93,7 +93,7 @@ std::vector<KernelCase> cases() {
       {.name = "ties",
        .params = {.experts = 71, .k = 6, .tokens_at = 8, .scale = 1.5f},
        .n_tokens = 9,
-       .equal_groups = true},
+       .equal_scores = true},
       {.name = "far_logits_low_biases",
        .params = {.experts = 13, .k = 3, .tokens_at = 8, .scale = 1},
        .n_tokens = 7,

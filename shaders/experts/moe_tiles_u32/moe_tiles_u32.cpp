@@ -13,7 +13,7 @@ Grid grid(std::span<const std::byte>, const Variant&) {
 CaseData make_case(uint32_t k, uint32_t experts, uint32_t tokens, uint32_t favourites, Rng& rng) {
   const uint32_t pairs = tokens * k;
   CaseData data{
-      .params = pack_params(MoeGroupParams{.k = k, .experts = experts, .order_at = moe_order_at(pairs, experts)}),
+      .params = pack_params(MoeTilesParams{.k = k, .experts = experts, .order_at = moe_order_at(pairs, experts)}),
       .step = spec::step_words({.n_tokens = tokens, .position = 5})};
   std::vector<uint32_t> ids(pairs);
   for (uint32_t& id : ids) id = rng.below(rng.below(2) == 0 ? experts : favourites);
@@ -21,7 +21,7 @@ CaseData make_case(uint32_t k, uint32_t experts, uint32_t tokens, uint32_t favou
   data.bindings.push_back({.content = spec::to_bytes(ids)});
   // Nothing is 0 before: an earlier step left its tiles there.
   data.bindings.push_back(
-      {.content = spec::to_bytes(std::vector<uint32_t>(moe_group_words(pairs, experts), 0xdeadbeefu))});
+      {.content = spec::to_bytes(std::vector<uint32_t>(moe_tiles_words(pairs, experts), 0xdeadbeefu))});
   data.bindings.emplace_back();
   return data;
 }
@@ -50,40 +50,40 @@ std::optional<std::string> compare(std::span<const std::byte> found, const std::
 }
 
 std::vector<Expected> reference(const CaseData& data) {
-  const auto p = unpack_params<MoeGroupParams>(data.params);
+  const auto p = unpack_params<MoeTilesParams>(data.params);
   auto ids = spec::from_bytes<uint32_t>(data.bindings[0].content);
   ids.resize(size_t{read_step_header(data.step).n_tokens} * p.k);  // there may be room for more
-  const auto want = spec::from_bytes<uint32_t>(grouped_pairs(ids, p.experts).content);
+  const auto want = spec::from_bytes<uint32_t>(tiled_pairs(ids, p.experts).content);
   return {{.binding = 1, .custom = [want, p, pairs = ids.size()](std::span<const std::byte> found) {
              return compare(found, want, pairs, p.order_at);
            }}};
 }
 
 Cost cost(std::span<const std::byte> params, const StepHeader& step) {
-  const auto p = unpack_params<MoeGroupParams>(params);
+  const auto p = unpack_params<MoeTilesParams>(params);
   const uint64_t pairs = uint64_t{step.n_tokens} * p.k;
   return {.bytes = pairs * 12 + uint64_t{p.experts} * 8, .flops = 0};
 }
 
 }  // namespace
 
-const KernelSpec& kernels::moe_group_u32() {
+const KernelSpec& kernels::moe_tiles_u32() {
   static const KernelSpec spec{
-      .name = "moe_group_u32",
-      .formula = "groups = the pairs (t, k) sorted by ids[t,k], in tiles of one expert",
+      .name = "moe_tiles_u32",
+      .formula = "tiles = the pairs (t, k) sorted by ids[t,k], in tiles of one expert",
       .bindings = {{"ids", ElementType::kU32, Access::kRead, BindingKind::kBuffer, "[T, k]"},
-                   {"groups", ElementType::kU32, Access::kReadWrite, BindingKind::kBuffer, "tiles, order, counts"},
+                   {"tiles", ElementType::kU32, Access::kReadWrite, BindingKind::kBuffer, "tiles, order, counts"},
                    {"step", ElementType::kU32, Access::kRead, BindingKind::kStep, ""}},
       .params = {{"k"}, {"experts"}, {"order_at"}},
       .variants = {{.name = "portable",
-                    .text = "experts/moe_group_u32/moe_group_u32.kernel",
+                    .text = "experts/moe_tiles_u32/moe_tiles_u32.kernel",
                     .workgroup = 256,
                     .constants = {{"TILE", kMoeTilePairs}},
                     .shared = {{.name = "block", .type = ElementType::kU32, .count = "WG"},
                                {.name = "pair_counts", .type = ElementType::kU32, .count = "WG"},
                                {.name = "tile_counts", .type = ElementType::kU32, .count = "WG"}}},
                    {.name = "wide",
-                    .text = "experts/moe_group_u32/moe_group_serial.kernel",
+                    .text = "experts/moe_tiles_u32/moe_tiles_serial.kernel",
                     .workgroup = 1,
                     .constants = {{"TILE", kMoeTilePairs}},
                     .for_wide_cpu = true}},

@@ -1,4 +1,4 @@
-#include "tools/conformance/probe_groups.h"
+#include "tools/conformance/probe_sets.h"
 
 #include <bit>
 #include <cmath>
