@@ -6,6 +6,7 @@
 #include "bench/clblast_baseline.h"
 #include "bench/moe_problem.h"
 #include "runtime/base/error.h"
+#include "runtime/base/shell_pattern.h"
 #include "runtime/core/kernel_table.h"
 #include "runtime/core/variant.h"
 #include "runtime/core/x_kind.h"
@@ -194,18 +195,18 @@ class KernelBench {
 }  // namespace
 
 std::vector<const KernelSpec*> select_kernels(const std::vector<std::string>& names) {
+  const auto is_meant = [](const KernelSpec& kernel, const std::string& name) {
+    return kernel.name.starts_with(name) || matches_pattern(kernel.name, name);
+  };
   for (const std::string& name : names) {
-    const bool known = std::any_of(kernel_table().begin(), kernel_table().end(),
-                                   [&](const KernelSpec* kernel) { return kernel->name.starts_with(name); });
-    if (!known)
-      fail(ErrorCode::kUsage, "no kernel's name begins with '{}' ('nibble devices --kernels' lists them)", name);
+    if (std::ranges::none_of(kernel_table(), [&](const KernelSpec* kernel) { return is_meant(*kernel, name); })) {
+      fail(ErrorCode::kUsage, "no kernel's name matches '{}' ('nibble devices --kernels' lists them)", name);
+    }
   }
   std::vector<const KernelSpec*> selected;
   for (const KernelSpec* kernel : kernel_table()) {
-    const bool wanted = names.empty() || std::any_of(names.begin(), names.end(), [&](const std::string& name) {
-                          return kernel->name.starts_with(name);
-                        });
-    if (wanted) selected.push_back(kernel);
+    const auto means_it = [&](const std::string& name) { return is_meant(*kernel, name); };
+    if (names.empty() || std::ranges::any_of(names, means_it)) selected.push_back(kernel);
   }
   return selected;
 }

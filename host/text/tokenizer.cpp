@@ -2,7 +2,6 @@
 
 #include <unordered_map>
 
-#include "host/checkpoint/model_directory.h"
 #include "host/text/byte_level.h"
 #include "host/text/json_text.h"
 #include "host/text/utf8.h"
@@ -72,13 +71,6 @@ class WordEncoder {
 };
 
 }  // namespace
-
-Tokenizer Tokenizer::load(const std::filesystem::path& file) {
-  std::error_code ignored;
-  // What is wrong with the directory says more than that it has no such file.
-  if (!std::filesystem::is_directory(file.parent_path(), ignored)) require_model_directory(file.parent_path().string());
-  return Tokenizer(parse_tokenizer_file(read_model_text(file.string(), kMaxTokenizerFileBytes), file.string()));
-}
 
 std::vector<uint32_t> Tokenizer::encode(std::string_view text, bool parse_special) const try {
   std::vector<uint32_t> ids;

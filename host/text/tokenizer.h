@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <span>
 #include <string>
@@ -18,7 +17,6 @@ namespace nibble {
 
 class Tokenizer {
  public:
-  static Tokenizer load(const std::filesystem::path& file);
   explicit Tokenizer(TokenizerParts parts) : parts_(std::move(parts)) {}
   Tokenizer(Tokenizer&&) = default;
   Tokenizer& operator=(Tokenizer&&) = default;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "host/checkpoint/read_tokenizer.h"
 #include "host/text/chat_tokens.h"
 
 namespace nibble {
@@ -12,7 +13,7 @@ class ControlTokensTest : public testing::Test {
  protected:
   uint32_t id(std::string_view text) const { return tokenizer_.token_to_id(text).value(); }
 
-  const Tokenizer tokenizer_ = Tokenizer::load(NIBBLE_SOURCE_DIR "/tools/demo/model/tokenizer.json");
+  const Tokenizer tokenizer_ = read_tokenizer(NIBBLE_SOURCE_DIR "/tools/demo/model/tokenizer.json");
 };
 
 TEST_F(ControlTokensTest, AreThoseOfTheChatFormatAndOfTheFile) {

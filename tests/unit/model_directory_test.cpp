@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "host/checkpoint/checkpoint.h"
+#include "host/checkpoint/read_tokenizer.h"
 #include "host/text/tokenizer.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/synthetic_model.h"
@@ -97,8 +98,8 @@ TEST(ModelDirectory, NamesForeignFiles) {
   write_synthetic_model(directory.path(), synthetic_config().dump());
   const char* const kPointer = "version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 5\n";
   directory.write("tokenizer.json", kPointer);
-  expect_error([&] { Tokenizer::load(directory.file("tokenizer.json")); }, "tokenizer.json is a Git LFS pointer");
-  expect_error([&] { Tokenizer::load("deepseek-ai/DeepSeek-V4-Flash/tokenizer.json"); }, "hf download");
+  expect_error([&] { read_tokenizer(directory.file("tokenizer.json")); }, "tokenizer.json is a Git LFS pointer");
+  expect_error([&] { read_tokenizer("deepseek-ai/DeepSeek-V4-Flash/tokenizer.json"); }, "hf download");
   directory.write("model-00002-of-00002.safetensors", kPointer);
   expect_error([&] { Checkpoint::open(directory.path()); }, "00002.safetensors is a Git LFS pointer");
   directory.write("model-00002-of-00002.safetensors", "");

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "host/checkpoint/read_tokenizer.h"
 #include "host/text/utf8.h"
 #include "runtime/base/error.h"
 #include "runtime/base/rng.h"
@@ -54,7 +55,7 @@ std::string random_bytes(Rng& rng, size_t size) {
 }
 
 TEST(Tokenizer, GivesTheIdsOfTheTokenizersPackage) {
-  const Tokenizer tokenizer = Tokenizer::load(kGolden / "tokenizer.json");
+  const Tokenizer tokenizer = read_tokenizer(kGolden / "tokenizer.json");
   const Json cases = Json::parse(read_text(kGolden / "cases.json"));
   ASSERT_GE(cases.size(), 30u);
   for (const Json& one : cases) {
@@ -78,7 +79,7 @@ TEST(Tokenizer, RoundTripsArbitraryBytes) {
 }
 
 TEST(Tokenizer, LeavesAddedTokensAsTextWhenAsked) {
-  const Tokenizer tokenizer = Tokenizer::load(kGolden / "tokenizer.json");
+  const Tokenizer tokenizer = read_tokenizer(kGolden / "tokenizer.json");
   const uint32_t think = tokenizer.token_to_id("<think>").value();
   EXPECT_EQ(tokenizer.encode("<think>"), std::vector<uint32_t>{think});
   const auto plain = tokenizer.encode("<think>", false);
@@ -87,7 +88,7 @@ TEST(Tokenizer, LeavesAddedTokensAsTextWhenAsked) {
 }
 
 TEST(Tokenizer, TellsTokensApart) {
-  const Tokenizer tokenizer = Tokenizer::load(kGolden / "tokenizer.json");
+  const Tokenizer tokenizer = read_tokenizer(kGolden / "tokenizer.json");
   EXPECT_EQ(tokenizer.vocab_size(), 564u);
   EXPECT_EQ(tokenizer.token_bytes(tokenizer.token_to_id("Ġthe").value()), " the");
   EXPECT_FALSE(tokenizer.token_to_id("no such token"));
@@ -177,7 +178,7 @@ TEST(Tokenizer, TakesLongRunsOfSpacesWithUsualPatterns) {
 }
 
 TEST(Tokenizer, StreamsWholeCodePointsOnly) {
-  const Tokenizer tokenizer = Tokenizer::load(kGolden / "tokenizer.json");
+  const Tokenizer tokenizer = read_tokenizer(kGolden / "tokenizer.json");
   Rng rng(11);
   for (int i = 0; i < 200; ++i) {
     // Random ids give every kind of broken sequence; encoded text gives whole ones cut between tokens.
@@ -263,7 +264,7 @@ TEST(Tokenizer, StopsARunawayPattern) {
 
 // The published pattern backs up through a run of spaces that no line end follows.
 TEST(Tokenizer, TakesLongRunsOfOneCharacter) {
-  const Tokenizer tokenizer = Tokenizer::load(kGolden / "tokenizer.json");
+  const Tokenizer tokenizer = read_tokenizer(kGolden / "tokenizer.json");
   const std::string spaces = std::string(1'200'000, ' ') + "x";
   EXPECT_TRUE(tokenizer.decode(tokenizer.encode(spaces)) == spaces);
   for (const char* letter : {"a", "中", "!", "\xff"}) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "runtime/base/error.h"
+#include "runtime/base/shell_pattern.h"
 #include "runtime/core/kernel_table.h"
 #include "runtime/core/variant.h"
 #include "runtime/cpu/cpu_features.h"
@@ -72,7 +73,7 @@ std::vector<VariantChoice> variants_on(const DeviceInfo& info, const KernelSpec&
 }
 
 bool fits(const std::string& pattern, const KernelSpec& kernel, std::string_view variant) {
-  return matches(pattern, kernel.name) || matches(pattern, fmt::format("{}__{}", kernel.name, variant));
+  return matches_pattern(kernel.name, pattern) || matches_pattern(fmt::format("{}__{}", kernel.name, variant), pattern);
 }
 
 // `most` of the indices [begin, end), evenly spread.

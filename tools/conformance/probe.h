@@ -29,7 +29,4 @@ const std::vector<Probe>& probes();
 // Null if no probe is called so.
 const Probe* find_probe(std::string_view name);
 
-// Whether `pattern` is one of `*`, `?` and literal characters that matches all of `text`.
-bool matches(std::string_view pattern, std::string_view text);
-
 }  // namespace nibble::conformance

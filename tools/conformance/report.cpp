@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "runtime/base/shell_pattern.h"
 #include "tools/conformance/driver_label.h"
 #include "tools/conformance/probe.h"
 
@@ -202,7 +203,7 @@ void link_causes(DeviceReport& device) {
   for (Row& row : device.rows) {
     if (row.is_probe() || !is_failure(row.result.verdict)) continue;
     for (const Probe* probe : broken) {
-      const auto fits = [&](std::string_view pattern) { return matches(pattern, row.variant_name()); };
+      const auto fits = [&](std::string_view pattern) { return matches_pattern(row.variant_name(), pattern); };
       if (std::ranges::any_of(probe->relied_on_by, fits)) row.causes.emplace_back(probe->spec.name);
     }
   }

@@ -51,7 +51,8 @@ void add_bench_kernel_command(CLI::App& bench) {
   CLI::App* command = bench.add_subcommand("kernel", "Kernels by themselves, in every variant, at real shapes");
   auto flags = std::make_shared<Flags>();
   bench::KernelBenchOptions& options = flags->options;
-  command->add_option("name", options.kernels, "Kernels, or how their names begin: gemm, moe_up (default: all)");
+  command->add_option("name", options.kernels,
+                      "Kernels, by the beginning of their names or a pattern: gemm, 'moe_*fp8*' (default: all)");
   add_variant_flag(*command, options.variants);
   command->add_option("--shape", flags->shape, "Change params of the shapes by name, for example rows=4096,cols=512")
       ->type_name("NAME=N[,…]")

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "host/checkpoint/read_tokenizer.h"
 #include "host/text/chat.h"
 #include "host/text/chat_effort.h"
 #include "host/text/json_text.h"
@@ -61,7 +62,7 @@ void encode(const EncodeFlags& flags) {
                                                       .drop_reasoning = !flags.keep_reasoning,
                                                       .source = flags.messages});
   if (!flags.json) return write_stdout(prompt);
-  const Tokenizer tokenizer = Tokenizer::load(flags.model.directory / "tokenizer.json");
+  const Tokenizer tokenizer = read_tokenizer(flags.model.directory / "tokenizer.json");
   nlohmann::ordered_json out;
   out["prompt"] = prompt;
   out["tokens"] = tokenizer.encode(prompt);

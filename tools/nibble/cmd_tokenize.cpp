@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "host/checkpoint/read_tokenizer.h"
 #include "host/text/json_text.h"
 #include "host/text/tokenizer.h"
 #include "host/text/utf8.h"
@@ -68,7 +69,7 @@ std::string describe(const Tokenizer& tokenizer, const std::vector<uint32_t>& id
 
 void tokenize(const CLI::App& command, const TokenizeFlags& flags) {
   const std::string input = read_input(command, flags);
-  const Tokenizer tokenizer = Tokenizer::load(flags.model.directory / "tokenizer.json");
+  const Tokenizer tokenizer = read_tokenizer(flags.model.directory / "tokenizer.json");
   if (flags.decode) {
     const std::string text = tokenizer.decode(parse_ids(input, tokenizer.vocab_size()));
     write_stdout(flags.json ? nlohmann::json(utf8_lossy(text)).dump() + "\n" : text);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "host/checkpoint/read_tokenizer.h"
 #include "runtime/base/error.h"
 #include "tools/nibble/terminal.h"
 
@@ -35,7 +36,7 @@ LoadedModel load_model(const ModelFlags& model, const DeviceFlags& device) {
   return loaded;
 }
 
-Tokenizer load_tokenizer(const ModelFlags& model) { return Tokenizer::load(model.directory / "tokenizer.json"); }
+Tokenizer load_tokenizer(const ModelFlags& model) { return read_tokenizer(model.directory / "tokenizer.json"); }
 
 SessionOptions session_options(const SessionFlags& flags, const ModelConfig& config, uint32_t default_context) {
   SessionOptions options;

@@ -1,8 +1,7 @@
 #include "tools/offline/report.h"
 
-#include <fnmatch.h>
-
 #include "runtime/base/error.h"
+#include "runtime/base/shell_pattern.h"
 #include "runtime/core/kernel_table.h"
 #include "runtime/core/variant.h"
 
@@ -14,10 +13,6 @@ constexpr Target kTargets[] = {
     {"sm_75", Vendor::kNvidia}, {"sm_86", Vendor::kNvidia},     {"sm_90", Vendor::kNvidia},
     {"dg2", Vendor::kIntel},
 };
-
-bool matches(const std::string& pattern, const std::string& name) {
-  return ::fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
-}
 
 }  // namespace
 
@@ -39,7 +34,7 @@ std::vector<KernelChoice> choose_kernels(const std::string& pattern, bool wide_c
     for (const Variant& variant : kernel->variants) {
       if ((variant.for_wide_cpu && !wide_cpu) || variant.min_rows == kNeverChosen) continue;
       const bool wanted =
-          matches(pattern, std::string(kernel->name)) || matches(pattern, qualified_name(*kernel, variant));
+          matches_pattern(kernel->name, pattern) || matches_pattern(qualified_name(*kernel, variant), pattern);
       if (wanted) choices.push_back({.kernel = kernel, .variant = &variant});
     }
   }
