@@ -6,7 +6,6 @@
 #include <string>
 #include <string_view>
 
-#include "host/engine/session.h"
 #include "host/kv/kv_cache.h"
 #include "host/kv/session_history.h"
 
