@@ -127,8 +127,10 @@ ClblastWork clblast_moe(Device& device, const MoeShape& shape, MoePart part, uin
                      .flops = 2 * pairs * matrices * weights};
   result.work.count = sets.size();
   result.work.run = [=, &device, stored = std::move(stored), sets = std::move(sets)](size_t version) {
-    for (const auto& [expert, m] : sets[version]) {
+    for (const auto& [expert, tokens_of_expert] : sets[version]) {
       const Matrix* w = &stored[uint64_t{expert} * matrices];
+      // Named here: clang 14 captures no structured binding.
+      const uint32_t m = tokens_of_expert;
       const auto multiply = [&](uint32_t n, uint32_t k, const BufferView& a, const BufferView& c) {
         opencl::run_clblast_gemm(device,
                                  {.m = m, .n = n, .k = k, .b_transposed = true, .a = a, .b = (w++)->view, .c = c});
