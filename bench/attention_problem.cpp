@@ -75,9 +75,9 @@ void AttentionProblem::fill(uint32_t tokens, uint64_t seed) {
     for (const CompressorState* open : {&layer.compressor, &layer.indexer}) {
       if (open->slots != 0) append_bytes(state, spec::normal_floats(rng, open->rows.bytes / 4));
     }
-    if (layer.ratio == 0) continue;
-    fill_rows(kv_.entries(i), tokens / layer.ratio, values, &KvValues::draw_entries);
-    if (layer.ratio == kIndexedRatio) fill_rows(kv_.keys(i), tokens / layer.ratio, values, &KvValues::draw_keys);
+    if (!layer.plan.compresses()) continue;
+    fill_rows(kv_.entries(i), tokens / layer.plan.ratio, values, &KvValues::draw_entries);
+    if (layer.plan.indexed) fill_rows(kv_.keys(i), tokens / layer.plan.ratio, values, &KvValues::draw_keys);
   }
   kv_.restore(state);
 }
@@ -100,9 +100,9 @@ void AttentionProblem::build() {
   BufferView x(x_);
   for (size_t i = 0; i < weights_.layers.size(); ++i) {
     const DeviceLayer& layer = weights_.layers[i];
-    b.set_scope(std::string(attention_kind_name(attention_kind(layer.ratio))));
+    b.set_scope(std::string(attention_kind_name(layer.plan.attention())));
     const AttentionContext context{
-        .weights = layer.attn, .kv = kv_.layers()[i], .format = kv_.format(), .ratio = layer.ratio};
+        .weights = layer.attn, .kv = kv_.layers()[i], .format = kv_.format(), .ratio = layer.plan.ratio};
     LayerTaps taps;
     x = append_attention(b, context, x, taps);
   }

@@ -24,15 +24,15 @@ uint64_t bytes_of(const LayerWeights& w, uint32_t active) {
 }
 
 // What attention of one layer reads of its cache.
-uint64_t kv_bytes(const ModelConfig& config, const SessionOptions& session, uint32_t ratio, uint32_t position) {
+uint64_t kv_bytes(const ModelConfig& config, const SessionOptions& session, const LayerPlan& plan, uint32_t position) {
   const bool plain = session.numerics == Numerics::kPlain;
   const uint32_t format = plain ? kEntryF32 : session.kv_rope == KvRope::kBf16 ? kEntryFp8 : kEntryFp8F32;
   const uint64_t entry = uint64_t{kv_entry_words(config.head_dim, config.qk_rope_head_dim, format)} * 4;
   const uint64_t seen = uint64_t{position} + 1;
   uint64_t bytes = std::min<uint64_t>(seen, config.sliding_window) * entry;
-  if (ratio == 0) return bytes;
-  const uint64_t compressed = seen / ratio;
-  if (ratio != kIndexedRatio) return bytes + compressed * entry;
+  if (!plan.compresses()) return bytes;
+  const uint64_t compressed = seen / plan.ratio;
+  if (!plan.indexed) return bytes + compressed * entry;
   const uint64_t key = uint64_t{indexer_key_words(config.index_head_dim, plain ? kKeyF32 : kKeyFp4)} * 4;
   return bytes + compressed * key + std::min<uint64_t>(compressed, config.index_topk) * entry;
 }
@@ -128,7 +128,7 @@ uint64_t ideal_bytes_per_token(const Checkpoint& checkpoint, const SessionOption
   const ModelWeights weights = load_weights(checkpoint, config);
   uint64_t bytes = weights.head.bytes() + weights.embed.bytes() / config.vocab_size + weights.hc_head.fn.bytes();
   for (const LayerWeights& layer : weights.layers) {
-    bytes += bytes_of(layer, config.num_experts_per_tok) + kv_bytes(config, session, layer.ratio, position);
+    bytes += bytes_of(layer, config.num_experts_per_tok) + kv_bytes(config, session, layer.plan, position);
   }
   return bytes;
 }

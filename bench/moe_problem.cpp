@@ -13,8 +13,6 @@
 namespace nibble::bench {
 namespace {
 
-constexpr uint32_t kFp4Block = 32;
-
 // One of w1, w2, w3 of all experts, contiguous as in a checkpoint.
 struct StoredMatrices {
   std::vector<std::byte> weights;
@@ -32,17 +30,13 @@ std::vector<std::byte> random_fp4(Rng& rng, size_t bytes) {
   return result;
 }
 
-// Bytes of one matrix.
-size_t weight_bytes_of(uint64_t rows, uint64_t cols, bool fp8) { return rows * cols / (fp8 ? 1 : 2); }
-size_t scale_bytes_of(uint64_t rows, uint64_t cols, bool fp8) {
-  return fp8 ? (rows + 127) / 128 * ((cols + 127) / 128) : rows * (cols / kFp4Block);
-}
+WeightFormat format_of(const MoeShape& shape) { return shape.fp8 ? WeightFormat::kFp8 : WeightFormat::kFp4; }
 
 StoredMatrices random_matrices(Rng& rng, const MoeShape& shape, uint32_t rows, uint32_t cols, const std::string& name) {
   StoredMatrices stored;
   const uint32_t experts = shape.experts;
-  const size_t weight_bytes = weight_bytes_of(rows, cols, shape.fp8);
-  const size_t scale_bytes = scale_bytes_of(rows, cols, shape.fp8);
+  const size_t weight_bytes = rows * weight_row_bytes(format_of(shape), cols);
+  const size_t scale_bytes = nibble::scale_bytes(format_of(shape), rows, cols);
   stored.weights = shape.fp8 ? random_e4m3(rng, experts * weight_bytes) : random_fp4(rng, experts * weight_bytes);
   stored.scales = shape.fp8 ? random_scales(rng, experts * scale_bytes, 108, 114)
                             : random_scales(rng, experts * scale_bytes, 116, 122);
@@ -55,8 +49,9 @@ StoredMatrices random_matrices(Rng& rng, const MoeShape& shape, uint32_t rows, u
   return stored;
 }
 
-WeightMatrix matrix_of(const StoredMatrices& stored, WeightKind kind, uint32_t expert, uint32_t rows, uint32_t cols) {
-  return {.kind = kind,
+WeightMatrix matrix_of(const StoredMatrices& stored, WeightFormat format, uint32_t expert, uint32_t rows,
+                       uint32_t cols) {
+  return {.format = format,
           .rows = rows,
           .cols = cols,
           .weight = &stored.weight_views[expert],
@@ -137,12 +132,12 @@ MoeProblem::MoeProblem(Device& device, const MoeShape& shape, uint64_t seed)
   stored->w1 = random_matrices(rng, shape, shape.width, shape.hidden, "experts.w1");
   stored->w2 = random_matrices(rng, shape, shape.hidden, shape.width, "experts.w2");
   stored->w3 = random_matrices(rng, shape, shape.width, shape.hidden, "experts.w3");
-  const WeightKind kind = shape.fp8 ? WeightKind::kFp8 : WeightKind::kFp4;
+  const WeightFormat format = format_of(shape);
   std::vector<ExpertWeights> experts(shape.experts);
   for (uint32_t e = 0; e < shape.experts; ++e) {
-    experts[e] = {.w1 = matrix_of(stored->w1, kind, e, shape.width, shape.hidden),
-                  .w2 = matrix_of(stored->w2, kind, e, shape.hidden, shape.width),
-                  .w3 = matrix_of(stored->w3, kind, e, shape.width, shape.hidden)};
+    experts[e] = {.w1 = matrix_of(stored->w1, format, e, shape.width, shape.hidden),
+                  .w2 = matrix_of(stored->w2, format, e, shape.hidden, shape.width),
+                  .w3 = matrix_of(stored->w3, format, e, shape.width, shape.hidden)};
   }
   const uint64_t total = 3 * (stored->w1.weights.size() + stored->w1.scales.size());
   WeightPlacer placer(device, stored, total, {});
@@ -200,8 +195,8 @@ Workload MoeProblem::record(uint32_t tokens, Numerics numerics,
 Cost MoeProblem::weight_cost(uint64_t matrices, uint32_t tokens) const {
   const std::vector<uint32_t> ids = route_tokens(shape_, tokens, 0, seed_);
   const uint64_t used = std::set<uint32_t>(ids.begin(), ids.end()).size();
-  const uint64_t bytes = weight_bytes_of(shape_.width, shape_.hidden, shape_.fp8) +
-                         scale_bytes_of(shape_.width, shape_.hidden, shape_.fp8);
+  const uint64_t bytes = shape_.width * weight_row_bytes(format_of(shape_), shape_.hidden) +
+                         scale_bytes(format_of(shape_), shape_.width, shape_.hidden);
   return {.bytes = used * matrices * bytes, .flops = 2 * ids.size() * matrices * shape_.width * shape_.hidden};
 }
 

@@ -267,7 +267,7 @@ void read_rope(const Fields& fields, const std::string& source, ModelConfig& con
   config.compress_rope_theta = fields.real("compress_rope_theta", kBase);
   const json* scaling = fields.find("rope_scaling");
   const auto layers_end = config.compress_ratios.begin() + config.num_hidden_layers;
-  bool any_compressed = config.announces_mtp() && config.mtp_ratio() != 0;
+  bool any_compressed = config.announces_mtp() && config.mtp_plan().compresses();
   any_compressed =
       any_compressed || std::any_of(config.compress_ratios.begin(), layers_end, [](uint32_t r) { return r != 0; });
   if (scaling == nullptr) {
@@ -317,6 +317,34 @@ void add_generation_config(const std::string& path, ModelConfig& config) {
 }
 
 }  // namespace
+
+std::string_view attention_kind_name(AttentionKind kind) {
+  switch (kind) {
+    case AttentionKind::kWindow:
+      return "window";
+    case AttentionKind::kCsa:
+      return "csa";
+    case AttentionKind::kHca:
+      return "hca";
+  }
+  return "unknown";
+}
+
+AttentionKind LayerPlan::attention() const {
+  if (!compresses()) return AttentionKind::kWindow;
+  return indexed ? AttentionKind::kCsa : AttentionKind::kHca;
+}
+
+LayerPlan LayerPlan::of_ratio(uint32_t ratio) {
+  const bool is_csa = ratio == kIndexedRatio;
+  return {.ratio = ratio, .overlap = is_csa, .indexed = is_csa};
+}
+
+LayerPlan ModelConfig::layer_plan(uint32_t layer) const {
+  LayerPlan plan = LayerPlan::of_ratio(compress_ratios[layer]);
+  plan.hash_routed = layer < num_hash_layers;
+  return plan;
+}
 
 ModelConfig ModelConfig::load(const std::string& path) {
   ModelConfig config = parse(read_model_text(path, kMaxConfigBytes), path);

@@ -18,6 +18,26 @@ struct YarnConfig {
   double beta_slow = 1.0;
 };
 
+// Attention over the window alone, with chosen compressed entries (CSA), or with all of them (HCA).
+enum class AttentionKind : uint8_t { kWindow, kCsa, kHca };
+// "window", "csa" or "hca".
+std::string_view attention_kind_name(AttentionKind kind);
+
+// What a layer is made of.
+struct LayerPlan {
+  uint32_t ratio = 0;        // tokens per compressed entry; 0: there are none
+  bool overlap = false;      // an entry's window reaches back over the one before
+  bool indexed = false;      // an indexer chooses among the entries
+  bool hash_routed = false;  // experts by the token's id instead of by score
+
+  bool compresses() const { return ratio != 0; }
+  AttentionKind attention() const;
+  // The ratio whose layers have windows that overlap and an indexer in the published models.
+  static constexpr uint32_t kIndexedRatio = 4;
+  // As an entry of compress_ratios says; routed by score.
+  static LayerPlan of_ratio(uint32_t ratio);
+};
+
 struct ModelConfig {
   uint32_t vocab_size = 0;
   uint32_t hidden_size = 0;  // multiple of 32, the FP4 block
@@ -63,16 +83,14 @@ struct ModelConfig {
   std::optional<uint32_t> bos_token_id;  // none where the files name none
   std::vector<uint32_t> eos_token_ids;   // each ends a text: a number or a list in the file, distinct
 
-  // 0: window only; 4: compressor with overlap, and indexer; any other: compressor, no indexer.
-  uint32_t layer_ratio(uint32_t layer) const { return compress_ratios[layer]; }
-  // The entry after the last layer's, or 0 where the file omits it.
-  uint32_t mtp_ratio() const {
-    return compress_ratios.size() > num_hidden_layers ? compress_ratios[num_hidden_layers] : 0;
+  LayerPlan layer_plan(uint32_t layer) const;
+  // By the entry after the last layer's, or 0 where the file omits it.
+  LayerPlan mtp_plan() const {
+    return LayerPlan::of_ratio(compress_ratios.size() > num_hidden_layers ? compress_ratios[num_hidden_layers] : 0);
   }
   // How many of compress_ratios no layer of the trunk has.
   size_t extra_ratios() const { return compress_ratios.size() - num_hidden_layers; }
   bool announces_mtp() const { return num_nextn_predict_layers > 0 && !has_dspark_keys; }
-  bool is_hash_layer(uint32_t layer) const { return layer < num_hash_layers; }
 
   // `path` is the file itself. A generation_config.json beside it adds its beginnings and ends of texts: programs that
   // generate text with the released files stop at both. Errors are one line: file, field, found, allowed. Throws
@@ -81,8 +99,5 @@ struct ModelConfig {
   // `source` names the text in errors.
   static ModelConfig parse(std::string_view text, const std::string& source);
 };
-
-// The compress ratio whose layers have overlapping windows and an indexer.
-inline constexpr uint32_t kIndexedRatio = 4;
 
 }  // namespace nibble

@@ -59,30 +59,13 @@ std::string TensorTotals::dtypes() const {
   return text;
 }
 
-AttentionKind attention_kind(uint32_t ratio) {
-  if (ratio == 0) return AttentionKind::kWindow;
-  return ratio == kIndexedRatio ? AttentionKind::kCsa : AttentionKind::kHca;
-}
-
-std::string_view attention_kind_name(AttentionKind kind) {
-  switch (kind) {
-    case AttentionKind::kWindow:
-      return "window";
-    case AttentionKind::kCsa:
-      return "csa";
-    case AttentionKind::kHca:
-      return "hca";
-  }
-  return "unknown";
-}
-
 Inventory take_inventory(const Checkpoint& checkpoint) {
   const ModelConfig& config = checkpoint.config();
   const Draft draft = checkpoint.draft();
   Inventory inventory;
   for (const std::string_view kind : Inventory::kKinds) inventory.by_kind[kind] = {};
   for (uint32_t i = 0; i < config.num_hidden_layers; ++i) {
-    inventory.layers.push_back({.ratio = config.layer_ratio(i), .hash_routed = config.is_hash_layer(i)});
+    inventory.layers.push_back({.plan = config.layer_plan(i)});
   }
   for (const SafetensorsFile& shard : checkpoint.shards()) {
     for (const TensorView& tensor : shard.tensors()) {

@@ -26,14 +26,8 @@ struct TensorTotals {
   std::string dtypes() const;
 };
 
-enum class AttentionKind { kWindow, kCsa, kHca };
-AttentionKind attention_kind(uint32_t ratio);
-// "window", "csa" (ratio 4: overlapping compressor and indexer) or "hca" (any other ratio).
-std::string_view attention_kind_name(AttentionKind kind);
-
 struct LayerInventory {
-  uint32_t ratio = 0;
-  bool hash_routed = false;
+  LayerPlan plan;
   TensorTotals attention;
   TensorTotals experts;
   TensorTotals all;

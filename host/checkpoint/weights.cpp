@@ -14,9 +14,6 @@
 namespace nibble {
 namespace {
 
-constexpr uint64_t kFp4Block = 32;
-constexpr uint64_t kFp8Block = 128;
-
 uint64_t ceil_div(uint64_t value, uint64_t by) { return (value + by - 1) / by; }
 
 // An extent and where it comes from, for the message when a tensor has another one.
@@ -34,15 +31,15 @@ enum class Storage {
   kFp4OrFp8,
 };
 
-std::optional<WeightKind> kind_of(Dtype dtype, Storage storage) {
+std::optional<WeightFormat> format_of(Dtype dtype, Storage storage) {
   const bool may_be_fp4 = storage == Storage::kFp4OrFp8;
   const bool may_be_fp8 = may_be_fp4 || storage == Storage::kFp8 || storage == Storage::kFp8OrBf16;
   const bool may_be_bf16 = storage == Storage::kFloat || storage == Storage::kFp8OrBf16;
   const bool may_be_f32 = storage == Storage::kFloat || storage == Storage::kF32;
-  if (dtype == Dtype::kI8 && may_be_fp4) return WeightKind::kFp4;
-  if (dtype == Dtype::kF8E4M3 && may_be_fp8) return WeightKind::kFp8;
-  if (dtype == Dtype::kF32 && may_be_f32) return WeightKind::kF32;
-  if (dtype == Dtype::kBf16 && may_be_bf16) return WeightKind::kBf16;
+  if (dtype == Dtype::kI8 && may_be_fp4) return WeightFormat::kFp4;
+  if (dtype == Dtype::kF8E4M3 && may_be_fp8) return WeightFormat::kFp8;
+  if (dtype == Dtype::kF32 && may_be_f32) return WeightFormat::kF32;
+  if (dtype == Dtype::kBf16 && may_be_bf16) return WeightFormat::kBf16;
   return std::nullopt;
 }
 
@@ -76,7 +73,7 @@ class Loader {
     weights.norm = vector("norm.weight", hidden(), Storage::kFloat);
     weights.hc_head = hc_head("");
     for (uint32_t i = 0; i < config_.num_hidden_layers; ++i) {
-      weights.layers.push_back(layer(fmt::format("layers.{}.", i), config_.layer_ratio(i), config_.is_hash_layer(i)));
+      weights.layers.push_back(layer(fmt::format("layers.{}.", i), config_.layer_plan(i)));
     }
     require_no_more_layers();
     if (checkpoint_.has_mtp()) weights.mtp = mtp();
@@ -108,19 +105,19 @@ class Loader {
             .scale = vector(prefix + "_scale", {3, "the layer's factors:"}, Storage::kF32)};
   }
 
-  LayerWeights layer(const std::string& prefix, uint32_t ratio, bool hash_routed) {
+  LayerWeights layer(const std::string& prefix, const LayerPlan& plan) {
     LayerWeights weights;
-    weights.ratio = ratio;
+    weights.plan = plan;
     weights.attn_norm = vector(prefix + "attn_norm.weight", hidden(), Storage::kFloat);
     weights.ffn_norm = vector(prefix + "ffn_norm.weight", hidden(), Storage::kFloat);
     weights.hc_attn = hyper_connection(prefix + "hc_attn");
     weights.hc_ffn = hyper_connection(prefix + "hc_ffn");
-    weights.attn = attention(prefix + "attn.", ratio);
-    weights.ffn = moe(prefix + "ffn.", hash_routed);
+    weights.attn = attention(prefix + "attn.", plan);
+    weights.ffn = moe(prefix + "ffn.", plan.hash_routed);
     return weights;
   }
 
-  AttentionWeights attention(const std::string& prefix, uint32_t ratio) {
+  AttentionWeights attention(const std::string& prefix, const LayerPlan& plan) {
     const Dim q_rank = {config_.q_lora_rank, "q_lora_rank"};
     const Dim head_dim = {config_.head_dim, "head_dim"};
     const uint64_t heads_width = uint64_t{config_.num_attention_heads} * config_.head_dim;
@@ -137,20 +134,20 @@ class Loader {
     weights.wo_b = matrix(prefix + "wo_b", hidden(), o_rank, Storage::kFp8);
     weights.attn_sink =
         vector(prefix + "attn_sink", {config_.num_attention_heads, "num_attention_heads"}, Storage::kF32);
-    require_ratio_of_tensors(prefix, ratio);
-    if (ratio != 0) weights.compressor = compressor(prefix + "compressor.", ratio, head_dim);
-    if (ratio == kIndexedRatio) weights.indexer = indexer(prefix + "indexer.");
+    require_plan_of_tensors(prefix, plan);
+    if (plan.compresses()) weights.compressor = compressor(prefix + "compressor.", plan, head_dim);
+    if (plan.indexed) weights.indexer = indexer(prefix + "indexer.", plan);
     return weights;
   }
 
   // A config.json of another checkpoint would otherwise leave out what is stored, and compute something else.
-  void require_ratio_of_tensors(const std::string& prefix, uint32_t ratio) {
+  void require_plan_of_tensors(const std::string& prefix, const LayerPlan& plan) {
     const bool compressor = checkpoint_.has_prefix(prefix + "compressor.");
     const bool indexer = checkpoint_.has_prefix(prefix + "indexer.");
-    if ((compressor && ratio == 0) || (indexer && ratio != kIndexedRatio)) {
+    if ((compressor && !plan.compresses()) || (indexer && !plan.indexed)) {
       report(fmt::format("tensors '{}{}.*' are in {}, where the layer's entry of compress_ratios is {}, expected {}",
-                         prefix, indexer ? "indexer" : "compressor", checkpoint_.directory(), ratio,
-                         indexer ? fmt::format("{}", kIndexedRatio) : "another than 0"));
+                         prefix, indexer ? "indexer" : "compressor", checkpoint_.directory(), plan.ratio,
+                         indexer ? fmt::format("{}", LayerPlan::kIndexedRatio) : "another than 0"));
     }
   }
 
@@ -162,28 +159,27 @@ class Loader {
     }
   }
 
-  CompressorWeights compressor(const std::string& prefix, uint32_t ratio, Dim width) {
+  CompressorWeights compressor(const std::string& prefix, const LayerPlan& plan, Dim width) {
     CompressorWeights weights;
-    weights.ratio = ratio;
+    weights.ratio = plan.ratio;
     weights.width = static_cast<uint32_t>(width.value);
-    weights.overlap = ratio == kIndexedRatio;
+    weights.overlap = plan.overlap;
     const std::string doubled = fmt::format("2 * {} =", width.from);
     const Dim columns = weights.overlap ? Dim{2 * width.value, doubled.c_str()} : width;
     weights.wkv = matrix(prefix + "wkv", columns, hidden(), Storage::kFloat);
     weights.wgate = matrix(prefix + "wgate", columns, hidden(), Storage::kFloat);
     weights.norm = vector(prefix + "norm.weight", width, Storage::kFloat);
-    weights.ape = bare_matrix(prefix + "ape", {ratio, "compress_ratios entry"}, columns, Storage::kF32);
+    weights.ape = bare_matrix(prefix + "ape", {plan.ratio, "compress_ratios entry"}, columns, Storage::kF32);
     return weights;
   }
 
-  IndexerWeights indexer(const std::string& prefix) {
+  IndexerWeights indexer(const std::string& prefix, const LayerPlan& plan) {
     const Dim queries = {uint64_t{config_.index_n_heads} * config_.index_head_dim, "index_n_heads * index_head_dim ="};
     const Dim q_rank = {config_.q_lora_rank, "q_lora_rank"};
     const Dim heads = {config_.index_n_heads, "index_n_heads"};
-    return {
-        .wq_b = matrix(prefix + "wq_b", queries, q_rank, Storage::kFp8),
-        .weights_proj = matrix(prefix + "weights_proj", heads, hidden(), Storage::kFloat),
-        .compressor = compressor(prefix + "compressor.", kIndexedRatio, {config_.index_head_dim, "index_head_dim"})};
+    return {.wq_b = matrix(prefix + "wq_b", queries, q_rank, Storage::kFp8),
+            .weights_proj = matrix(prefix + "weights_proj", heads, hidden(), Storage::kFloat),
+            .compressor = compressor(prefix + "compressor.", plan, {config_.index_head_dim, "index_head_dim"})};
   }
 
   MoeWeights moe(const std::string& prefix, bool hash_routed) {
@@ -198,7 +194,7 @@ class Loader {
     weights.experts.reserve(config_.n_routed_experts);
     for (uint32_t i = 0; i < config_.n_routed_experts; ++i) {
       weights.experts.push_back(expert(fmt::format("{}experts.{}.", prefix, i), Storage::kFp4OrFp8));
-      require_same_kind(weights.experts.front(), weights.experts.back());
+      require_same_format(weights.experts.front(), weights.experts.back());
     }
     weights.shared = expert(prefix + "shared_experts.", Storage::kFp8);
     return weights;
@@ -214,7 +210,7 @@ class Loader {
   MtpWeights mtp() {
     const std::string prefix = "mtp.0.";
     MtpWeights weights;
-    weights.layer = layer(prefix, config_.mtp_ratio(), false);
+    weights.layer = layer(prefix, config_.mtp_plan());
     weights.e_proj = matrix(prefix + "e_proj", hidden(), hidden(), Storage::kFp8);
     weights.h_proj = matrix(prefix + "h_proj", hidden(), hidden(), Storage::kFp8);
     weights.enorm = vector(prefix + "enorm.weight", hidden(), Storage::kFloat);
@@ -243,19 +239,16 @@ class Loader {
   WeightMatrix checked_matrix(const TensorView* weight, const std::string& scale_name, std::array<Dim, 2> dims,
                               Storage storage) {
     const auto [rows, cols] = dims;
-    WeightMatrix result = {.kind = WeightKind::kF32, .rows = rows.value, .cols = cols.value, .weight = weight};
-    if (weight == nullptr || !check_dtype(*weight, storage, result.kind)) {
+    WeightMatrix result = {.format = WeightFormat::kF32, .rows = rows.value, .cols = cols.value, .weight = weight};
+    if (weight == nullptr || !check_dtype(*weight, storage, result.format)) {
       mark_used(checkpoint_.find(scale_name));  // one problem, not also a scale that nothing needs
       return result;
     }
-    if (result.kind == WeightKind::kFp4) {
-      check_shape(*weight, {rows.value, cols.value / 2}, dims);
-      check_scale(result, scale_name, {rows.value, cols.value / kFp4Block}, dims);
-    } else if (result.kind == WeightKind::kFp8) {
-      check_shape(*weight, {rows.value, cols.value}, dims);
-      check_scale(result, scale_name, {ceil_div(rows.value, kFp8Block), ceil_div(cols.value, kFp8Block)}, dims);
-    } else {
-      check_shape(*weight, {rows.value, cols.value}, dims);
+    check_shape(*weight, {rows.value, result.format == WeightFormat::kFp4 ? cols.value / 2 : cols.value}, dims);
+    if (has_scales(result.format)) {
+      const WeightFormatInfo info = format_info(result.format);
+      check_scale(result, scale_name, {ceil_div(rows.value, info.scale_rows), ceil_div(cols.value, info.scale_cols)},
+                  dims);
     }
     return result;
   }
@@ -276,8 +269,8 @@ class Loader {
   }
 
   WeightVector vector(const std::string& name, Dim size, Storage storage) {
-    WeightVector result = {.kind = WeightKind::kF32, .size = size.value, .values = find(name)};
-    if (result.values == nullptr || !check_dtype(*result.values, storage, result.kind)) return result;
+    WeightVector result = {.format = WeightFormat::kF32, .size = size.value, .values = find(name)};
+    if (result.values == nullptr || !check_dtype(*result.values, storage, result.format)) return result;
     check_shape(*result.values, {size.value}, std::span(&size, 1));
     return result;
   }
@@ -303,20 +296,20 @@ class Loader {
   }
 
   // One dispatch reads all experts of a layer, so they share a format.
-  void require_same_kind(const ExpertWeights& first, const ExpertWeights& expert) {
+  void require_same_format(const ExpertWeights& first, const ExpertWeights& expert) {
     for (const WeightMatrix* matrix : {&expert.w1, &expert.w2, &expert.w3}) {
-      if (matrix->weight != nullptr && first.w1.weight != nullptr && matrix->kind != first.w1.kind) {
+      if (matrix->weight != nullptr && first.w1.weight != nullptr && matrix->format != first.w1.format) {
         problem(*matrix->weight, "dtype {}, expected {} as in '{}'", dtype_name(matrix->weight->dtype),
                 dtype_name(first.w1.weight->dtype), printable(first.w1.weight->name));
       }
     }
   }
 
-  // Sets `kind` when the dtype is one of those that `storage` allows.
-  bool check_dtype(const TensorView& tensor, Storage storage, WeightKind& kind) {
-    const std::optional<WeightKind> found = kind_of(tensor.dtype, storage);
+  // Sets `format` when the dtype is one of those that `storage` allows.
+  bool check_dtype(const TensorView& tensor, Storage storage, WeightFormat& format) {
+    const std::optional<WeightFormat> found = format_of(tensor.dtype, storage);
     if (found) {
-      kind = *found;
+      format = *found;
     } else {
       problem(tensor, "dtype {}, expected {}", dtype_name(tensor.dtype), dtypes_of(storage));
     }
@@ -369,20 +362,6 @@ class Loader {
 };
 
 }  // namespace
-
-std::string_view weight_kind_name(WeightKind kind) {
-  switch (kind) {
-    case WeightKind::kFp4:
-      return "fp4";
-    case WeightKind::kFp8:
-      return "fp8";
-    case WeightKind::kBf16:
-      return "bf16";
-    case WeightKind::kF32:
-      return "f32";
-  }
-  return "unknown";
-}
 
 ModelWeights load_weights(const Checkpoint& checkpoint, const ModelConfig& config) {
   return Loader(checkpoint, config).model();

@@ -12,31 +12,24 @@
 
 #include "host/checkpoint/checkpoint.h"
 #include "host/checkpoint/scales.h"
+#include "shaders/formats/weight_format.h"
 
 namespace nibble {
 
-enum class WeightKind : uint8_t {
-  kFp4,   // weight I8 [rows, cols/2], low nibble first; scale [rows, cols/32]
-  kFp8,   // weight F8_E4M3 [rows, cols]; scale [ceil(rows/128), ceil(cols/128)]
-  kBf16,  // weight BF16 [rows, cols], no scale
-  kF32,   // weight F32 [rows, cols], no scale
-};
-std::string_view weight_kind_name(WeightKind kind);
-
 // y = W x with W [rows, cols], rows = outputs. `cols` counts values, not bytes.
 struct WeightMatrix {
-  WeightKind kind = WeightKind::kF32;
+  WeightFormat format = WeightFormat::kF32;
   uint64_t rows = 0;
   uint64_t cols = 0;
-  const TensorView* weight = nullptr;
-  const TensorView* scale = nullptr;  // kFp4 and kFp8 only; F8_E8M0
-  bool scale_converted = false;       // `scale` is one of ModelWeights::converted and in no file
+  const TensorView* weight = nullptr;  // fp4: I8 [rows, cols/2], else [rows, cols]
+  const TensorView* scale = nullptr;   // of formats with scales: F8_E8M0, one per block
+  bool scale_converted = false;        // `scale` is one of ModelWeights::converted and in no file
 
   uint64_t bytes() const { return weight->data.size() + (scale != nullptr ? scale->data.size() : 0); }
 };
 
 struct WeightVector {
-  WeightKind kind = WeightKind::kF32;  // kBf16 or kF32
+  WeightFormat format = WeightFormat::kF32;  // kBf16 or kF32
   uint64_t size = 0;
   const TensorView* values = nullptr;
 };
@@ -49,7 +42,7 @@ struct HyperConnectionWeights {
   WeightVector scale;
 };
 
-// width = head_dim or index_head_dim; columns = 2*width where windows overlap (ratio 4), else width.
+// width = head_dim or index_head_dim; columns = 2*width where windows overlap, else width.
 struct CompressorWeights {
   uint32_t ratio = 0;
   uint32_t width = 0;
@@ -75,8 +68,8 @@ struct AttentionWeights {
   WeightMatrix wo_a;                            // [o_groups*o_lora_rank, H*d/o_groups]; scales by absolute row; or bf16
   WeightMatrix wo_b;                            // [D, o_groups*o_lora_rank]
   WeightVector attn_sink;                       // [H] f32
-  std::optional<CompressorWeights> compressor;  // ratio != 0
-  std::optional<IndexerWeights> indexer;        // ratio 4
+  std::optional<CompressorWeights> compressor;  // where the layer compresses
+  std::optional<IndexerWeights> indexer;        // where it is indexed
 };
 
 struct ExpertWeights {
@@ -89,12 +82,12 @@ struct MoeWeights {
   WeightMatrix gate;                    // [experts, D] bf16 or f32
   std::optional<WeightVector> bias;     // [experts] f32; score-routed layers
   const TensorView* tid2eid = nullptr;  // [vocab, num_experts_per_tok] I64 or I32, checked; hash-routed layers
-  std::vector<ExpertWeights> experts;   // all of one kind, fp4 or fp8
+  std::vector<ExpertWeights> experts;   // all of one format, fp4 or fp8
   ExpertWeights shared;                 // fp8
 };
 
 struct LayerWeights {
-  uint32_t ratio = 0;  // compress ratio: 0, 4 or another
+  LayerPlan plan;
   WeightVector attn_norm;
   WeightVector ffn_norm;
   HyperConnectionWeights hc_attn;

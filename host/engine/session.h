@@ -67,7 +67,7 @@ struct LayerCapture {
   std::vector<float> hidden;            // [hc_mult, hidden_size]: the streams after the layer
   std::vector<uint32_t> experts;        // [num_experts_per_tok]
   std::vector<float> expert_weights;    // same order
-  std::vector<uint32_t> index_entries;  // chosen compressed entries, ascending; ratio-4 layers only
+  std::vector<uint32_t> index_entries;  // chosen compressed entries, ascending; indexed layers only
 };
 
 // One dispatch of a step: how long it took by itself, and what it must move and compute.

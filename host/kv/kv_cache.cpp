@@ -15,10 +15,9 @@ BufferView allocate_rows(Device& device, uint64_t rows, uint64_t row_words, cons
 }
 
 // The pooled rows of an entry: its own window, and where windows overlap the one before.
-CompressorState make_state(Device& device, uint32_t ratio, uint32_t width, const std::string& label) {
-  const bool overlap = ratio == kIndexedRatio;
-  const uint32_t slots = overlap ? 2 * ratio : ratio;
-  const uint32_t columns = overlap ? 2 * width : width;
+CompressorState make_state(Device& device, const LayerPlan& plan, uint32_t width, const std::string& label) {
+  const uint32_t slots = plan.overlap ? 2 * plan.ratio : plan.ratio;
+  const uint32_t columns = plan.overlap ? 2 * width : width;
   return {.slots = slots, .rows = allocate_rows(device, slots, 2 * columns, label)};
 }
 
@@ -46,11 +45,11 @@ KvCache::KvCache(Device& device, const ModelConfig& config, const KvOptions& opt
     : device_(&device), format_(config, options.numerics, options.rope) {
   const uint32_t count = config.num_hidden_layers + (options.mtp ? 1 : 0);
   for (uint32_t i = 0; i < count; ++i) {
-    const uint32_t ratio = i < config.num_hidden_layers ? config.layer_ratio(i) : config.mtp_ratio();
+    const LayerPlan plan = i < config.num_hidden_layers ? config.layer_plan(i) : config.mtp_plan();
     const std::string name = layer_label(i);
-    LayerKv layer{.ratio = ratio, .ring = allocate_rows(device, config.sliding_window, format_.entry_words, name)};
-    if (ratio != 0) layer.compressor = make_state(device, ratio, config.head_dim, name);
-    if (ratio == kIndexedRatio) layer.indexer = make_state(device, ratio, config.index_head_dim, name);
+    LayerKv layer{.plan = plan, .ring = allocate_rows(device, config.sliding_window, format_.entry_words, name)};
+    if (plan.compresses()) layer.compressor = make_state(device, plan, config.head_dim, name);
+    if (plan.indexed) layer.indexer = make_state(device, plan, config.index_head_dim, name);
     layers_.push_back(std::move(layer));
   }
   if (options.mtp) mtp_waiting_ = allocate_rows(device, 1, uint64_t{config.hc_mult} * config.hidden_size, "mtp stream");
@@ -64,8 +63,8 @@ void KvCache::make_arrays(const KvOptions& options) {
   // Cut alike: entries are the longer rows.
   std::vector<KvSlabs> slabs(layers_.size());
   for (size_t i = 0; i < layers_.size(); ++i) {
-    if (layers_[i].ratio == 0) continue;
-    const uint64_t rows = std::max(1u, options.context / layers_[i].ratio);
+    if (!layers_[i].plan.compresses()) continue;
+    const uint64_t rows = std::max(1u, options.context / layers_[i].plan.ratio);
     slabs[i] = plan_kv_slabs(device_->info(), rows, entry_bytes, options.slab_bytes);
   }
   KvTierPlanner planner(options.tiers);
@@ -75,20 +74,20 @@ void KvCache::make_arrays(const KvOptions& options) {
   };
   std::vector<std::vector<KvTier>> key_tiers(layers_.size());
   std::vector<std::vector<KvTier>> entry_tiers(layers_.size());
-  const auto is_indexed = [&](size_t i) { return layers_[i].ratio == kIndexedRatio; };
+  const auto is_indexed = [&](size_t i) { return layers_[i].plan.indexed; };
   for (size_t i = 0; i < layers_.size(); ++i) {
     if (is_indexed(i)) key_tiers[i] = place(i, key_bytes);
   }
   for (const bool indexed : {false, true}) {
     for (size_t i = 0; i < layers_.size(); ++i) {
-      if (layers_[i].ratio != 0 && is_indexed(i) == indexed) entry_tiers[i] = place(i, entry_bytes);
+      if (layers_[i].plan.compresses() && is_indexed(i) == indexed) entry_tiers[i] = place(i, entry_bytes);
     }
   }
   planner.require_fit();
   tier_bytes_ = planner.taken();
   arrays_.resize(layers_.size());
   for (size_t i = 0; i < layers_.size(); ++i) {
-    if (layers_[i].ratio == 0) continue;
+    if (!layers_[i].plan.compresses()) continue;
     const std::string& directory = options.tiers.directory;
     arrays_[i].entries = KvArray(*device_, slabs[i], entry_bytes, layer_label(i), entry_tiers[i], directory);
     if (!is_indexed(i)) continue;
@@ -98,10 +97,10 @@ void KvCache::make_arrays(const KvOptions& options) {
 
 void KvCache::bind(size_t layer) {
   LayerKv& bound = layers_[layer];
-  if (bound.ratio == 0) return;
+  if (!bound.plan.compresses()) return;
   bound.entries = arrays_[layer].entries.binding();
   bound.entry_capacity = static_cast<uint32_t>(arrays_[layer].entries.capacity());
-  if (bound.ratio == kIndexedRatio) bound.keys = arrays_[layer].keys.binding();
+  if (bound.plan.indexed) bound.keys = arrays_[layer].keys.binding();
 }
 
 KvCache KvCache::fork() const {
@@ -118,13 +117,13 @@ KvCache KvCache::fork() const {
 
 bool KvCache::prepare(uint32_t position, uint32_t count) {
   for (size_t i = 0; i < layers_.size(); ++i) {
-    const uint32_t ratio = layers_[i].ratio;
-    if (ratio == 0) continue;
+    const LayerPlan& plan = layers_[i].plan;
+    if (!plan.compresses()) continue;
     const bool is_behind = has_mtp() && i + 1 == layers_.size() && position != 0;
-    const uint64_t begin = (is_behind ? position - 1 : position) / ratio;
-    const uint64_t end = (uint64_t{position} + count) / ratio;
+    const uint64_t begin = (is_behind ? position - 1 : position) / plan.ratio;
+    const uint64_t end = (uint64_t{position} + count) / plan.ratio;
     is_changed_ |= arrays_[i].entries.make_writable(begin, end);
-    if (ratio == kIndexedRatio) is_changed_ |= arrays_[i].keys.make_writable(begin, end);
+    if (plan.indexed) is_changed_ |= arrays_[i].keys.make_writable(begin, end);
   }
   if (!is_changed_) return false;
   for (size_t i = 0; i < layers_.size(); ++i) bind(i);

@@ -33,12 +33,12 @@ struct CompressorState {
 
 // What the programs of a session bind for one layer.
 struct LayerKv {
-  uint32_t ratio = 0;
+  LayerPlan plan;
   BufferView ring;              // [sliding_window, entry_words]
   uint32_t entry_capacity = 0;  // compressed entries (and keys) there is memory for now
-  Binding entries;              // ratio != 0: slabs of entry_words
+  Binding entries;              // where the layer compresses: slabs of entry_words
   CompressorState compressor;
-  Binding keys;  // ratio 4: slabs of key_words
+  Binding keys;  // where it is indexed: slabs of key_words
   CompressorState indexer;
 };
 

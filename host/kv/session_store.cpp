@@ -34,10 +34,11 @@ std::string_view rope_name(const KvOptions& options) {
 template <typename F>
 void for_each_array(KvCache& kv, uint32_t position, F&& f) {
   for (size_t i = 0; i < kv.layers().size(); ++i) {
-    const uint32_t ratio = kv.layers()[i].ratio;
-    if (ratio == 0) continue;
-    f(entries_name(i), kv.entries(i), uint64_t{position / ratio});
-    if (ratio == kIndexedRatio) f(keys_name(i), kv.keys(i), uint64_t{position / ratio});
+    const LayerPlan& plan = kv.layers()[i].plan;
+    if (!plan.compresses()) continue;
+    const uint64_t rows = position / plan.ratio;
+    f(entries_name(i), kv.entries(i), rows);
+    if (plan.indexed) f(keys_name(i), kv.keys(i), rows);
   }
 }
 

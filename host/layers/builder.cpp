@@ -26,20 +26,6 @@ constexpr uint64_t kAttentionPartRows = 4096;
 // Of the columns of a hyper-connection: 128 workgroups a token, four for each part.
 constexpr uint32_t kHcMostParts = 32;
 
-const KernelSpec& gemm_for(WeightKind kind, const std::string& name) {
-  switch (kind) {
-    case WeightKind::kFp8:
-      return kernels::gemm_fp8_f32();
-    case WeightKind::kBf16:
-      return kernels::gemm_bf16_f32();
-    case WeightKind::kF32:
-      return kernels::gemm_f32_f32();
-    case WeightKind::kFp4:
-      break;
-  }
-  fail(ErrorCode::kUnsupported, "'{}': a dense matrix stored as {}", name, weight_kind_name(kind));
-}
-
 }  // namespace
 
 Builder::Builder(DispatchList& list, const ModelConfig& config, const DeviceInfo& device, const StepLayout& step,
@@ -49,6 +35,15 @@ Builder::Builder(DispatchList& list, const ModelConfig& config, const DeviceInfo
 uint32_t Builder::most_rows(const Rows& rows) const {
   const uint32_t most = rows.count_at == kStepLogits ? max_logits_ : max_tokens();
   return std::min(most, rows.most_tokens) * rows.rows_per_token;
+}
+
+const KernelSpec& Builder::kernel_of(std::string_view operation, WeightFormat format, const std::string& name) const {
+  const KernelSpec* kernel = kernel_for(operation, format);
+  if (kernel == nullptr) {
+    fail(ErrorCode::kUnsupported, "'{}.{}': there is no {} for weights stored as {}", scope_, name, operation,
+         format_info(format).name);
+  }
+  return *kernel;
 }
 
 BufferView Builder::temporary(const Rows& rows, uint64_t cols, const std::string& name) {
@@ -89,9 +84,9 @@ void Builder::linear(const DeviceMatrix& w, const Activations& x, const BufferVi
                             .rows_per_token = options.rows.rows_per_token,
                             .x_kind = static_cast<uint32_t>(x.kind)};
     std::vector<Binding> bindings = {x.view, piece.view};
-    if (w.kind == WeightKind::kFp8) bindings.emplace_back(w.scale);
+    if (has_scales(w.format)) bindings.emplace_back(w.scale);
     bindings.emplace_back(y);
-    add(gemm_for(w.kind, name), pack_params(params), std::move(bindings), name, options.rows);
+    add(kernel_of("gemm", w.format, name), pack_params(params), std::move(bindings), name, options.rows);
   }
 }
 
@@ -136,7 +131,7 @@ void Builder::commit(const BufferView& rows, const BufferView& ring, uint32_t ro
 }
 
 void Builder::embed(const DeviceTable& table, uint32_t ids_at, uint32_t copies, const BufferView& x) {
-  const KernelSpec& kernel = table.kind == WeightKind::kBf16 ? kernels::embed_bf16() : kernels::embed_f32();
+  const KernelSpec& kernel = kernel_of("embed", table.format, "embed");
   const size_t at_once = slabs_per_dispatch(1, 2);
   const std::vector<BufferView>& views = table.slabs.views;
   for (size_t first = 0; first < views.size(); first += at_once) {

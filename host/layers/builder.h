@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "host/kv/kv_cache.h"
 #include "host/layers/device_weights.h"
@@ -74,7 +75,10 @@ class Builder {
   void add(const KernelSpec& kernel, std::vector<std::byte> params, std::vector<Binding> bindings,
            const std::string& name, const Rows& rows = {});
 
-  // y = W x, for the stored kind of W. x has W.cols columns (times the groups).
+  // The kernel of an operation ("gemm", "moe_up") for weights stored so; throws kUnsupported if there is none.
+  const KernelSpec& kernel_of(std::string_view operation, WeightFormat format, const std::string& name) const;
+
+  // y = W x, for the stored format of W. x has W.cols columns (times the groups).
   void linear(const DeviceMatrix& w, const Activations& x, const BufferView& y, const std::string& name,
               const LinearOptions& options = {});
   // The same into a new temporary.

@@ -21,16 +21,16 @@ struct MatrixPiece {
 };
 
 struct DeviceMatrix {
-  WeightKind kind = WeightKind::kF32;
+  WeightFormat format = WeightFormat::kF32;
   uint32_t rows = 0;
   uint32_t cols = 0;
   std::vector<MatrixPiece> pieces;
-  BufferView scale;  // kFp8 only, whole
+  BufferView scale;  // of formats with scales, whole
 };
 
 // Embedding rows in slabs of equal length.
 struct DeviceTable {
-  WeightKind kind = WeightKind::kBf16;
+  WeightFormat format = WeightFormat::kBf16;
   uint32_t rows = 0;
   uint32_t cols = 0;
   Binding slabs;
@@ -38,7 +38,7 @@ struct DeviceTable {
 
 // One of w1, w2, w3 of all routed experts of a layer; weights and scales are cut at the same experts.
 struct DeviceExperts {
-  WeightKind kind = WeightKind::kFp4;
+  WeightFormat format = WeightFormat::kFp4;
   uint32_t rows = 0;
   uint32_t cols = 0;
   Binding weights;
@@ -79,7 +79,7 @@ struct DeviceMoe {
 };
 
 struct DeviceLayer {
-  uint32_t ratio = 0;
+  LayerPlan plan;
   BufferView attn_norm, ffn_norm;
   DeviceHyperConnection hc_attn, hc_ffn;
   DeviceAttention attn;

@@ -73,7 +73,7 @@ BufferView append_up(Builder& b, const DeviceMoe& moe, const Routing& routing, c
                      const Activations& x) {
   const ModelConfig& c = b.config();
   const uint32_t k = c.num_experts_per_tok;
-  const KernelSpec& kernel = moe.w1.kind == WeightKind::kFp4 ? kernels::moe_up_fp4_f32() : kernels::moe_up_fp8_f32();
+  const KernelSpec& kernel = b.kernel_of("moe_up", moe.w1.format, "experts.up");
   BufferView h = b.temporary({.rows_per_token = k}, c.moe_intermediate_size, "experts.h");
   for (const ExpertRange& range : expert_ranges(moe.w1, c.n_routed_experts, b.slabs_per_dispatch(4, 6))) {
     const MoeUpParams params{.rows = c.moe_intermediate_size,
@@ -96,8 +96,7 @@ BufferView append_up(Builder& b, const DeviceMoe& moe, const Routing& routing, c
 // y [T, D]: few tokens, each summed over its experts by the kernel itself.
 BufferView append_down(Builder& b, const DeviceMoe& moe, const Routing& routing, const Activations& h) {
   const ModelConfig& c = b.config();
-  const KernelSpec& kernel =
-      moe.w2.kind == WeightKind::kFp4 ? kernels::moe_down_fp4_f32() : kernels::moe_down_fp8_f32();
+  const KernelSpec& kernel = b.kernel_of("moe_down", moe.w2.format, "experts.down");
   BufferView y = b.temporary({}, c.hidden_size, "experts.y");
   for (const ExpertRange& range : expert_ranges(moe.w2, c.n_routed_experts, b.slabs_per_dispatch(2, 4))) {
     const MoeDownParams params{.rows = c.hidden_size,
@@ -117,8 +116,7 @@ BufferView append_down(Builder& b, const DeviceMoe& moe, const Routing& routing,
 BufferView append_tiled_down(Builder& b, const DeviceMoe& moe, const BufferView& tiles, const Activations& h) {
   const ModelConfig& c = b.config();
   const uint32_t k = c.num_experts_per_tok;
-  const KernelSpec& kernel =
-      moe.w2.kind == WeightKind::kFp4 ? kernels::moe_pairs_fp4_f32() : kernels::moe_pairs_fp8_f32();
+  const KernelSpec& kernel = b.kernel_of("moe_pairs", moe.w2.format, "experts.pairs");
   const BufferView parts = b.temporary({.rows_per_token = k}, c.hidden_size, "experts.parts");
   for (const ExpertRange& range : expert_ranges(moe.w2, c.n_routed_experts, b.slabs_per_dispatch(2, 4))) {
     const MoePairsParams params{.rows = c.hidden_size,

@@ -7,7 +7,7 @@ LayerTaps append_layer(Builder& b, const DeviceLayer& layer, const LayerKv& kv, 
   LayerTaps taps;
   b.set_scope(name + ".attn");
   const Collapsed attention_input = append_hc_pre(b, layer.hc_attn, layer.attn_norm, stream);
-  const AttentionContext context{.weights = layer.attn, .kv = kv, .format = format, .ratio = layer.ratio};
+  const AttentionContext context{.weights = layer.attn, .kv = kv, .format = format, .ratio = layer.plan.ratio};
   append_hc_post(b, attention_input, append_attention(b, context, attention_input.x, taps), stream);
 
   b.set_scope(name + ".ffn");

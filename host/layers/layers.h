@@ -21,7 +21,7 @@ struct AttentionContext {
 struct LayerTaps {
   BufferView experts;         // u32 [T, k]
   BufferView expert_weights;  // f32 [T, k]
-  BufferView index_ids;       // u32 [T, index_topk + 1]: count, then ids; ratio 4 only
+  BufferView index_ids;       // u32 [T, index_topk + 1]: count, then ids; indexed layers only
 };
 
 // Collapse of the stream for one sub-layer, with what expanding its output needs.

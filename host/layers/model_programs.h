@@ -18,7 +18,7 @@ struct CaptureViews {
   BufferView hidden;
   BufferView experts;
   BufferView expert_weights;
-  BufferView index_ids;  // ratio 4 only
+  BufferView index_ids;  // indexed layers only
 };
 
 // What a dispatch costs follows from these.

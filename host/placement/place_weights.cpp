@@ -53,7 +53,7 @@ DeviceMoe place_moe(WeightPlacer& placer, const MoeWeights& w) {
 }
 
 DeviceLayer place_layer(WeightPlacer& placer, const LayerWeights& w) {
-  return {.ratio = w.ratio,
+  return {.plan = w.plan,
           .attn_norm = placer.vector(w.attn_norm),
           .ffn_norm = placer.vector(w.ffn_norm),
           .hc_attn = place_hyper_connection(placer, w.hc_attn),

@@ -84,7 +84,7 @@ BufferView WeightPlacer::dense_f32(const WeightMatrix& matrix) {
   // Kernels read these as floats, but a file may hold them at any address: such a one is copied, unlike big matrices,
   // whose kernels take any alignment.
   const bool aligned = reinterpret_cast<uintptr_t>(matrix.weight->data.data()) % alignof(float) == 0;
-  if (matrix.kind == WeightKind::kF32 && (aligned || !in_place_))
+  if (matrix.format == WeightFormat::kF32 && (aligned || !in_place_))
     return place(matrix.weight->data, matrix.weight->name);
   advance(matrix.weight->data.size());
   return copy(as_bytes_of(read_f32(*matrix.weight)), matrix.weight->name);
@@ -92,7 +92,7 @@ BufferView WeightPlacer::dense_f32(const WeightMatrix& matrix) {
 
 DeviceMatrix WeightPlacer::matrix(const WeightMatrix& matrix) {
   DeviceMatrix result{
-      .kind = matrix.kind, .rows = static_cast<uint32_t>(matrix.rows), .cols = static_cast<uint32_t>(matrix.cols)};
+      .format = matrix.format, .rows = static_cast<uint32_t>(matrix.rows), .cols = static_cast<uint32_t>(matrix.cols)};
   const std::span<const std::byte> data = matrix.weight->data;
   const uint64_t row_bytes = data.size() / matrix.rows;
   // Pieces end on a multiple of 128 rows, a whole scale block, where they are that long at all.
@@ -136,7 +136,7 @@ Binding WeightPlacer::place_slabs(const std::vector<std::span<const std::byte>>&
 
 DeviceTable WeightPlacer::table(const WeightMatrix& matrix) {
   DeviceTable result{
-      .kind = matrix.kind, .rows = static_cast<uint32_t>(matrix.rows), .cols = static_cast<uint32_t>(matrix.cols)};
+      .format = matrix.format, .rows = static_cast<uint32_t>(matrix.rows), .cols = static_cast<uint32_t>(matrix.cols)};
   const std::span<const std::byte> data = matrix.weight->data;
   const uint64_t row_bytes = data.size() / matrix.rows;
   const uint64_t per_slab = std::min<uint64_t>(matrix.rows, max_view() / row_bytes);
@@ -151,7 +151,7 @@ DeviceTable WeightPlacer::table(const WeightMatrix& matrix) {
 DeviceExperts WeightPlacer::experts(const std::vector<ExpertWeights>& experts, WeightMatrix ExpertWeights::*member) {
   const WeightMatrix& first = experts.front().*member;
   DeviceExperts result{
-      .kind = first.kind, .rows = static_cast<uint32_t>(first.rows), .cols = static_cast<uint32_t>(first.cols)};
+      .format = first.format, .rows = static_cast<uint32_t>(first.rows), .cols = static_cast<uint32_t>(first.cols)};
   std::vector<std::span<const std::byte>> weights;
   std::vector<std::span<const std::byte>> scales;
   bool in_files = true;

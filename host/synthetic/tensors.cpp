@@ -20,7 +20,7 @@ class Builder {
     // A standard deviation of 1 for the stream, and logits that differ by a few units.
     floats("embed.weight", {config_.vocab_size, hidden}, 1.0);
     for (uint32_t i = 0; i < config_.num_hidden_layers; ++i) {
-      layer(fmt::format("layers.{}.", i), config_.compress_ratios[i], i < config_.num_hash_layers);
+      layer(fmt::format("layers.{}.", i), config_.layer_plan(i));
     }
     norm("norm.weight", hidden);
     hyper_connection_head("");
@@ -30,17 +30,17 @@ class Builder {
   }
 
  private:
-  void layer(const std::string& prefix, uint32_t ratio, bool hash_routed) {
+  void layer(const std::string& prefix, const LayerPlan& plan) {
     const uint64_t hidden = config_.hidden_size;
     norm(prefix + "attn_norm.weight", hidden);
     norm(prefix + "ffn_norm.weight", hidden);
     hyper_connection(prefix + "hc_attn");
     hyper_connection(prefix + "hc_ffn");
-    attention(prefix + "attn.", ratio);
-    experts(prefix + "ffn.", hash_routed);
+    attention(prefix + "attn.", plan);
+    experts(prefix + "ffn.", plan.hash_routed);
   }
 
-  void attention(const std::string& prefix, uint32_t ratio) {
+  void attention(const std::string& prefix, const LayerPlan& plan) {
     const uint64_t hidden = config_.hidden_size;
     const uint64_t width = uint64_t{config_.num_attention_heads} * config_.head_dim;
     const uint64_t o_rank = uint64_t{config_.o_groups} * config_.o_lora_rank;
@@ -52,20 +52,20 @@ class Builder {
     fp8(prefix + "wo_a", o_rank, width / config_.o_groups);
     fp8(prefix + "wo_b", hidden, o_rank);
     f32(prefix + "attn_sink", {config_.num_attention_heads}, {.deviation = 1.0});
-    if (ratio != 0) compressor(prefix + "compressor.", ratio, config_.head_dim);
-    if (ratio == 4) {
+    if (plan.compresses()) compressor(prefix + "compressor.", plan, config_.head_dim);
+    if (plan.indexed) {
       fp8(prefix + "indexer.wq_b", uint64_t{config_.index_n_heads} * config_.index_head_dim, config_.q_lora_rank);
       linear(prefix + "indexer.weights_proj.weight", config_.index_n_heads, hidden);
-      compressor(prefix + "indexer.compressor.", ratio, config_.index_head_dim);
+      compressor(prefix + "indexer.compressor.", plan, config_.index_head_dim);
     }
   }
 
-  void compressor(const std::string& prefix, uint64_t ratio, uint64_t width) {
-    const uint64_t columns = ratio == 4 ? 2 * width : width;
+  void compressor(const std::string& prefix, const LayerPlan& plan, uint64_t width) {
+    const uint64_t columns = plan.overlap ? 2 * width : width;
     linear(prefix + "wkv.weight", columns, config_.hidden_size);
     linear(prefix + "wgate.weight", columns, config_.hidden_size);
     norm(prefix + "norm.weight", width);
-    f32(prefix + "ape", {ratio, columns}, {.deviation = 0.5});
+    f32(prefix + "ape", {plan.ratio, columns}, {.deviation = 0.5});
   }
 
   void experts(const std::string& prefix, bool hash_routed) {
@@ -96,7 +96,7 @@ class Builder {
 
   void mtp(const std::string& prefix) {
     const uint64_t hidden = config_.hidden_size;
-    layer(prefix, config_.mtp_ratio(), false);
+    layer(prefix, config_.mtp_plan());
     fp8(prefix + "e_proj", hidden, hidden);
     fp8(prefix + "h_proj", hidden, hidden);
     norm(prefix + "enorm.weight", hidden);

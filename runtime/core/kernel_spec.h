@@ -72,6 +72,7 @@ struct Variant {
   // Set: never used, not even forced, for params of which it says no. For texts that know one format of several.
   bool (*serves)(std::span<const std::byte> params) = nullptr;
   std::optional<Dialect> dialect;        // set: the text is written in that one only
+  std::vector<std::string_view> uses;    // further texts under shaders/ that go before it, in this order
   std::vector<std::string_view> texels;  // read-only bindings read through uniform texel buffers (GLSL only)
 };
 

@@ -214,6 +214,7 @@ std::string assemble_glsl(const KernelSpec& kernel, const Variant& variant, cons
   if (matrix_units || emulated_matrices) text += kernel_text("dialect/matrix_values.prelude");
   if (matrix_units) text += kernel_text("dialect/matrix_units.prelude");
   if (emulated_matrices) text += kernel_text("dialect/matrix_emulated.prelude");
+  for (const std::string_view used : variant.uses) text += kernel_text(used);
   text += access_macros(kernel, variant, slabs, Dialect::kGlsl);
   text += "void main() {\n#line 1\n";
   text += body_text(variant);
@@ -226,10 +227,9 @@ std::string assemble_opencl(const KernelSpec& kernel, const Variant& variant, co
   text += kernel_text("dialect/opencl.prelude");
   text += common_texts();
   if (variant.dialect == Dialect::kOpenCl) {
-    for (const std::string_view part : {"values", "rows", "panels", "entries"}) {
-      text += kernel_text(fmt::format("wide/{}.kernel", part));
-    }
+    for (const std::string_view part : {"values", "entries"}) text += kernel_text(fmt::format("wide/{}.kernel", part));
   }
+  for (const std::string_view used : variant.uses) text += kernel_text(used);
   if (!kernel.params.empty()) text += "typedef struct {\n" + params_members(kernel) + "} Params;\n";
   std::string arguments;
   const auto add_argument = [&](std::string argument) {

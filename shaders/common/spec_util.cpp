@@ -117,32 +117,4 @@ bool is_f32(double value) { return !(std::fabs(value) > double{std::numeric_limi
 
 CaseBinding blank(size_t count) { return {.content = std::vector<std::byte>(count * 4)}; }
 
-double e4m3(uint8_t code) {
-  const int exponent = (code >> 3) & 15;
-  const int mantissa = code & 7;
-  if (exponent == 15 && mantissa == 7) return std::nan("");
-  const double magnitude = exponent == 0 ? std::ldexp(mantissa, -9) : std::ldexp(8 + mantissa, exponent - 10);
-  return (code & 0x80) != 0 ? -magnitude : magnitude;
-}
-
-double e2m1(uint32_t code) {
-  constexpr double kValues[16] = {0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6};
-  return kValues[code & 15];
-}
-
-double e8m0(uint8_t code) { return code == 255 ? std::nan("") : std::ldexp(1.0, int{code} - 127); }
-
-double bf16(uint16_t code) { return double{std::bit_cast<float>(uint32_t{code} << 16)}; }
-
-double Fp8Matrix::at(uint32_t row, uint32_t col) const {
-  const size_t block = size_t{(row_begin + row) / 128} * ceil_div(cols, 128) + col / 128;
-  return e4m3(static_cast<uint8_t>(codes[size_t{row} * cols + col])) * e8m0(static_cast<uint8_t>(scales[block]));
-}
-
-double Fp4Matrix::at(uint32_t row, uint32_t col) const {
-  const size_t index = size_t{row} * cols + col;
-  const uint32_t pair = static_cast<uint32_t>(codes[index / 2]);
-  return e2m1(col % 2 == 0 ? pair : pair >> 4) * e8m0(static_cast<uint8_t>(scales[index / 32]));
-}
-
 }  // namespace nibble::spec

@@ -9,6 +9,7 @@
 
 #include "runtime/core/kernel_spec.h"
 #include "runtime/core/x_kind.h"
+#include "shaders/formats/code_values.h"
 
 namespace nibble::spec {
 
@@ -138,27 +139,5 @@ class DotReference {
 std::vector<float> one_hot_rows(uint32_t rows, size_t stride, uint32_t first = 0);
 // Whether f32 holds it: a weight that does not is infinite on one device and may be multiplied as it stands on another.
 bool is_f32(double value);
-
-// ---- literal values of the storage formats, for references --------------------------------------------------------
-
-double e4m3(uint8_t code);
-double e2m1(uint32_t code);
-double e8m0(uint8_t code);
-double bf16(uint16_t code);
-
-// Stored matrices as a reference sees them: element (row, col) of `bytes`.
-struct Fp8Matrix {
-  std::span<const std::byte> codes;
-  std::span<const std::byte> scales;  // of the whole matrix
-  uint32_t cols = 0;
-  uint32_t row_begin = 0;
-  double at(uint32_t row, uint32_t col) const;
-};
-struct Fp4Matrix {
-  std::span<const std::byte> codes;
-  std::span<const std::byte> scales;
-  uint32_t cols = 0;
-  double at(uint32_t row, uint32_t col) const;
-};
 
 }  // namespace nibble::spec

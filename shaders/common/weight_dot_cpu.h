@@ -5,15 +5,9 @@
 #include <cstdint>
 
 #include "runtime/cpu/cpu_kernel.h"
+#include "shaders/formats/weight_format.h"
 
 namespace nibble {
-
-enum class WeightFormat : uint8_t {
-  kFp4,   // e2m1, low nibble first; one e8m0 byte per row and 32 columns; cols a multiple of 32
-  kFp8,   // e4m3; one e8m0 byte per 128x128 block; any cols
-  kBf16,  // any cols
-  kF32,   // any cols
-};
 
 // Rows of one stored matrix; nothing is aligned.
 struct WeightBlock {
@@ -24,6 +18,10 @@ struct WeightBlock {
   uint32_t cols = 0;
   const std::byte* next = nullptr;  // codes that are read after the block's, to be fetched early; null: those behind it
 };
+
+// Columns [begin, begin + count) of a row as f32; begin is a multiple of 128. In the formats' …_cpu.h.
+template <WeightFormat kFormat>
+void decode_columns(const WeightBlock& block, uint32_t row, uint32_t begin, uint32_t count, float* out);
 
 inline constexpr uint32_t kMaxDotTokens = 8;
 
@@ -39,19 +37,5 @@ inline constexpr bool kHasX86Simd = true;
 #else
 inline constexpr bool kHasX86Simd = false;
 #endif
-
-constexpr size_t weight_row_bytes(WeightFormat format, uint32_t cols) {
-  switch (format) {
-    case WeightFormat::kFp4:
-      return cols / 2;
-    case WeightFormat::kFp8:
-      return cols;
-    case WeightFormat::kBf16:
-      return size_t{cols} * 2;
-    case WeightFormat::kF32:
-      break;
-  }
-  return size_t{cols} * 4;
-}
 
 }  // namespace nibble

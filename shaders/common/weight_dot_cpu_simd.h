@@ -10,7 +10,7 @@ namespace {
 
 // Columns under one scale; formats without scales use it as the unit of prefetching.
 template <WeightFormat kFormat>
-constexpr uint32_t kBlockCols = kFormat == WeightFormat::kFp4 ? 32 : 128;
+constexpr uint32_t kBlockCols = has_scales(kFormat) ? format_info(kFormat).scale_cols : 128;
 
 template <WeightFormat kFormat, uint32_t R, uint32_t T>
 void dot_tile(const WeightBlock& block, uint32_t row, const float* const* x, float* out) {

@@ -92,7 +92,7 @@ TEST_P(GoldenModels, PlainIsTightWhateverTheScoresTake) {
     SCOPED_TRACE(tokens);
     SessionOptions tiled = whole;
     // As many entries as any session here has room for; one byte less than four tokens' scores.
-    const uint64_t entries = std::max<uint64_t>(1, (prompt.prompt.size() + prompt.continuation.size()) / kIndexedRatio);
+    const uint64_t entries = std::max<uint64_t>(1, (prompt.prompt.size() + prompt.continuation.size()) / 4);
     tiled.max_score_bytes = (tokens + 1) * entries * sizeof(float) - 1;
     const GoldenRun run = run_golden(model_, prompt, tiled);
     EXPECT_EQ(compare_selection(run.capture, golden_.selection(prompt, "f32_plain")), "");

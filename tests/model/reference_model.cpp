@@ -47,7 +47,7 @@ Vec values_of(const WeightVector& w) {
 
 Dense dense(const WeightMatrix& w) {
   Dense d{.rows = w.rows, .cols = w.cols, .v = Vec(w.rows * w.cols)};
-  if (w.kind == WeightKind::kBf16 || w.kind == WeightKind::kF32) {
+  if (w.format == WeightFormat::kBf16 || w.format == WeightFormat::kF32) {
     const std::vector<float> f = read_f32(*w.weight);
     d.v.assign(f.begin(), f.end());
     return d;
@@ -55,7 +55,7 @@ Dense dense(const WeightMatrix& w) {
   const auto byte = [](const TensorView* t, size_t i) { return static_cast<uint8_t>(t->data[i]); };
   for (size_t r = 0; r < d.rows; ++r) {
     for (size_t c = 0; c < d.cols; ++c) {
-      if (w.kind == WeightKind::kFp8) {
+      if (w.format == WeightFormat::kFp8) {
         const size_t blocks = (d.cols + 127) / 128;
         d.v[r * d.cols + c] = e4m3(byte(w.weight, r * d.cols + c)) * e8m0(byte(w.scale, r / 128 * blocks + c / 128));
       } else {
@@ -246,12 +246,12 @@ class ReferenceModel {
   std::vector<size_t> choose(const LayerWeights& layer, const Rows& keys, const Vec& x, const Vec& q_a,
                              size_t t) const {
     const IndexerWeights& w = *layer.attn.indexer;
-    const size_t visible = (t + 1) / layer.ratio;
+    const size_t visible = (t + 1) / layer.plan.ratio;
     Vec q = dense(w.wq_b).times(q_a);
     const Vec g = dense(w.weights_proj).times(x);
     const size_t dim = c_.index_head_dim;
     for (size_t h = 0; h < c_.index_n_heads; ++h) {
-      rotate(std::span(q).subspan(h * dim, dim), static_cast<double>(t), layer.ratio, 1);
+      rotate(std::span(q).subspan(h * dim, dim), static_cast<double>(t), layer.plan.ratio, 1);
     }
     Vec scores(visible, 0.0);
     for (size_t j = 0; j < visible; ++j) {
@@ -296,7 +296,7 @@ class ReferenceModel {
     Rows kv;
     for (size_t t = 0; t < x.size(); ++t) {
       kv.push_back(rms_norm(wkv.times(x[t]), kv_norm, c_.rms_norm_eps));
-      rotate(kv.back(), static_cast<double>(t), layer.ratio, 1);
+      rotate(kv.back(), static_cast<double>(t), layer.plan.ratio, 1);
     }
     const Rows compressed = w.compressor ? compress(*w.compressor, x) : Rows();
     const Rows keys = w.indexer ? compress(w.indexer->compressor, x) : Rows();
@@ -309,14 +309,14 @@ class ReferenceModel {
       if (w.indexer) {
         for (const size_t j : choose(layer, keys, x[t], q_a, t)) entries.push_back(&compressed[j]);
       } else if (w.compressor) {
-        for (size_t j = 0; j < (t + 1) / layer.ratio; ++j) entries.push_back(&compressed[j]);
+        for (size_t j = 0; j < (t + 1) / layer.plan.ratio; ++j) entries.push_back(&compressed[j]);
       }
       Vec heads;
       for (size_t h = 0; h < c_.num_attention_heads; ++h) {
         Vec q = rms_norm(std::span(q_all).subspan(h * dim, dim), c_.rms_norm_eps);
-        rotate(q, static_cast<double>(t), layer.ratio, 1);
+        rotate(q, static_cast<double>(t), layer.plan.ratio, 1);
         Vec o = attend(q, entries, sinks[h]);
-        rotate(o, static_cast<double>(t), layer.ratio, -1);
+        rotate(o, static_cast<double>(t), layer.plan.ratio, -1);
         heads.insert(heads.end(), o.begin(), o.end());
       }
       Vec u(wo_a.rows, 0.0);

@@ -28,7 +28,7 @@ inline std::vector<SessionKind> session_kinds() {
   for (const TestDevice& device : test_devices()) {
     kinds.push_back({.device = device, .mtp_ratio = {}});
     if (device.label == "cpu") kinds.push_back({.device = device, .mtp_ratio = 0});
-    kinds.push_back({.device = device, .mtp_ratio = kIndexedRatio});
+    kinds.push_back({.device = device, .mtp_ratio = 4});
   }
   return kinds;
 }

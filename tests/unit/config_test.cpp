@@ -85,11 +85,11 @@ TEST(Config, ReadsTheGoldenOnes) {
   EXPECT_EQ(config.num_nextn_predict_layers, 1u);
   EXPECT_EQ(config.bos_token_id, 0u);
   EXPECT_EQ(config.eos_token_ids, std::vector<uint32_t>{1});
-  EXPECT_EQ(config.layer_ratio(0), 128u);
-  EXPECT_EQ(config.layer_ratio(1), 4u);
-  EXPECT_EQ(config.mtp_ratio(), 0u);
-  EXPECT_TRUE(config.is_hash_layer(0));
-  EXPECT_FALSE(config.is_hash_layer(1));
+  EXPECT_EQ(config.layer_plan(0).ratio, 128u);
+  EXPECT_EQ(config.layer_plan(1).ratio, 4u);
+  EXPECT_EQ(config.mtp_plan().ratio, 0u);
+  EXPECT_TRUE(config.layer_plan(0).hash_routed);
+  EXPECT_FALSE(config.layer_plan(1).hash_routed);
   EXPECT_EQ(ModelConfig::load(kModels + "tiny-5-many-experts/config.json").expert_dtype, "fp4");
 }
 
@@ -108,8 +108,8 @@ TEST(Config, AcceptsWhatIsLegalButUnusual) {
   const ModelConfig parsed = parse(config);
   EXPECT_EQ(parsed.hc_mult, 2u);
   EXPECT_EQ(parsed.sliding_window, 20u);
-  EXPECT_EQ(parsed.layer_ratio(0), 24u);
-  EXPECT_EQ(parsed.mtp_ratio(), 0u) << "the file omits the entry";
+  EXPECT_EQ(parsed.layer_plan(0).ratio, 24u);
+  EXPECT_EQ(parsed.mtp_plan().ratio, 0u) << "the file omits the entry";
   EXPECT_EQ(parsed.swiglu_limit, std::numeric_limits<float>::max()) << "0 means no clamp";
   EXPECT_EQ(parsed.expert_dtype, "fp8");
   EXPECT_EQ(parsed.rope_theta, 10000.5);

@@ -30,8 +30,8 @@ TEST(Inventory, CountsTheParametersOfEveryKind) {
             64u * 128 + 384 * 64 + 96 * 128 + 64 * 192 + 128 * 64 + 64 + 96 + 4);
   EXPECT_EQ(inventory.layers[0].attention.dtypes(), "F8_E4M3, BF16, F32");
   EXPECT_GT(inventory.layers[1].attention.parameters, inventory.layers[2].attention.parameters);
-  EXPECT_TRUE(inventory.layers[0].hash_routed);
-  EXPECT_FALSE(inventory.layers[1].hash_routed);
+  EXPECT_TRUE(inventory.layers[0].plan.hash_routed);
+  EXPECT_FALSE(inventory.layers[1].plan.hash_routed);
   EXPECT_GT(inventory.by_kind.at("mtp").parameters, 5 * expert);
   EXPECT_EQ(inventory.active_parameters, inventory.parameters - 9 * expert) << "2 of 5 experts in 3 layers";
   uint64_t bytes = 0;
@@ -60,13 +60,6 @@ TEST(Inventory, PutsStrangeNamesUnderOther) {
   EXPECT_EQ(inventory.by_kind.at("attention").bytes, 1u);
   EXPECT_EQ(inventory.all.bytes, 4u);
   EXPECT_EQ(inventory.parameters, 3u);
-}
-
-TEST(Inventory, NamesAttentionKinds) {
-  EXPECT_EQ(attention_kind_name(attention_kind(0)), "window");
-  EXPECT_EQ(attention_kind_name(attention_kind(4)), "csa");
-  EXPECT_EQ(attention_kind_name(attention_kind(24)), "hca");
-  EXPECT_EQ(attention_kind_name(attention_kind(128)), "hca");
 }
 
 }  // namespace

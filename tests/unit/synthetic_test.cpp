@@ -19,16 +19,16 @@ TEST(ReleasedShapes, AreTheOnesThatWerePublished) {
   const ModelConfig flash = ModelConfig::parse(released_config("v4-flash", 0).dump(), "v4-flash");
   EXPECT_EQ(flash.num_hidden_layers, 43u);
   EXPECT_EQ(flash.compress_ratios.size(), 44u);
-  EXPECT_EQ(flash.layer_ratio(0), 0u);
-  EXPECT_EQ(flash.layer_ratio(2), 4u);
-  EXPECT_EQ(flash.layer_ratio(41), 128u);
-  EXPECT_EQ(flash.layer_ratio(42), 4u);
-  EXPECT_EQ(flash.mtp_ratio(), 0u);
+  EXPECT_EQ(flash.layer_plan(0).ratio, 0u);
+  EXPECT_EQ(flash.layer_plan(2).ratio, 4u);
+  EXPECT_EQ(flash.layer_plan(41).ratio, 128u);
+  EXPECT_EQ(flash.layer_plan(42).ratio, 4u);
+  EXPECT_EQ(flash.mtp_plan().ratio, 0u);
   const ModelConfig pro = ModelConfig::parse(released_config("v4-pro", 0).dump(), "v4-pro");
   EXPECT_EQ(pro.num_hidden_layers, 61u);
-  EXPECT_EQ(pro.layer_ratio(0), 128u);
-  EXPECT_EQ(pro.layer_ratio(60), 4u);
-  EXPECT_EQ(pro.mtp_ratio(), 0u);
+  EXPECT_EQ(pro.layer_plan(0).ratio, 128u);
+  EXPECT_EQ(pro.layer_plan(60).ratio, 4u);
+  EXPECT_EQ(pro.mtp_plan().ratio, 0u);
 }
 
 TEST(ReleasedShapes, CanBeCut) {

@@ -22,12 +22,12 @@ const char* const kGoldenModels[] = {"tiny-1-swa-csa", "tiny-2-flash-like", "tin
 
 std::string golden(const std::string& model) { return std::string(NIBBLE_SOURCE_DIR "/tests/golden/models/") + model; }
 
-void expect_matrix(const WeightMatrix& matrix, WeightKind kind, uint64_t rows, uint64_t cols) {
-  EXPECT_EQ(matrix.kind, kind);
+void expect_matrix(const WeightMatrix& matrix, WeightFormat format, uint64_t rows, uint64_t cols) {
+  EXPECT_EQ(matrix.format, format);
   EXPECT_EQ(matrix.rows, rows);
   EXPECT_EQ(matrix.cols, cols);
   ASSERT_NE(matrix.weight, nullptr);
-  EXPECT_EQ(matrix.scale != nullptr, kind == WeightKind::kFp4 || kind == WeightKind::kFp8);
+  EXPECT_EQ(matrix.scale != nullptr, has_scales(format));
 }
 
 TEST(Weights, LoadsEveryGoldenModel) {
@@ -43,11 +43,11 @@ TEST(Weights, LoadsEveryGoldenModel) {
     EXPECT_TRUE(survey.unused.empty());
     for (uint32_t i = 0; i < config.num_hidden_layers; ++i) {
       const LayerWeights& layer = weights.layers[i];
-      EXPECT_EQ(layer.ratio, config.layer_ratio(i));
-      EXPECT_EQ(layer.attn.compressor.has_value(), config.layer_ratio(i) != 0);
-      EXPECT_EQ(layer.attn.indexer.has_value(), config.layer_ratio(i) == 4);
-      EXPECT_EQ(layer.ffn.tid2eid != nullptr, config.is_hash_layer(i));
-      EXPECT_EQ(layer.ffn.bias.has_value(), !config.is_hash_layer(i));
+      EXPECT_EQ(layer.plan.ratio, config.layer_plan(i).ratio);
+      EXPECT_EQ(layer.attn.compressor.has_value(), config.compress_ratios[i] != 0);
+      EXPECT_EQ(layer.attn.indexer.has_value(), config.compress_ratios[i] == 4);
+      EXPECT_EQ(layer.ffn.tid2eid != nullptr, (i < config.num_hash_layers));
+      EXPECT_EQ(layer.ffn.bias.has_value(), !(i < config.num_hash_layers));
       EXPECT_EQ(layer.ffn.experts.size(), config.n_routed_experts);
     }
   }
@@ -56,21 +56,21 @@ TEST(Weights, LoadsEveryGoldenModel) {
 TEST(Weights, FindsTheRightTensors) {
   const Checkpoint checkpoint = Checkpoint::open(golden("tiny-2-flash-like"));
   const ModelWeights weights = load_weights(checkpoint, checkpoint.config());
-  expect_matrix(weights.embed, WeightKind::kBf16, 256, 256);
+  expect_matrix(weights.embed, WeightFormat::kBf16, 256, 256);
   const LayerWeights& layer = weights.layers[1];
-  expect_matrix(layer.attn.wo_a, WeightKind::kFp8, 128, 256);
+  expect_matrix(layer.attn.wo_a, WeightFormat::kFp8, 128, 256);
   EXPECT_EQ(layer.attn.wo_a.scale->shape, (std::vector<uint64_t>{1, 2}));
   EXPECT_EQ(layer.attn.wo_a.bytes(), 128u * 256 + 2);
-  expect_matrix(layer.attn.compressor->wkv, WeightKind::kBf16, 256, 256);
+  expect_matrix(layer.attn.compressor->wkv, WeightFormat::kBf16, 256, 256);
   EXPECT_TRUE(layer.attn.compressor->overlap);
   EXPECT_EQ(layer.attn.compressor->width, 128u);
-  expect_matrix(layer.attn.indexer->compressor.wgate, WeightKind::kBf16, 128, 256);
-  expect_matrix(layer.attn.indexer->compressor.ape, WeightKind::kF32, 4, 128);
-  expect_matrix(layer.ffn.experts[7].w2, WeightKind::kFp4, 256, 128);
+  expect_matrix(layer.attn.indexer->compressor.wgate, WeightFormat::kBf16, 128, 256);
+  expect_matrix(layer.attn.indexer->compressor.ape, WeightFormat::kF32, 4, 128);
+  expect_matrix(layer.ffn.experts[7].w2, WeightFormat::kFp4, 256, 128);
   EXPECT_EQ(layer.ffn.experts[7].w2.weight->name, "layers.1.ffn.experts.7.w2.weight");
   EXPECT_EQ(layer.ffn.experts[7].w2.scale->name, "layers.1.ffn.experts.7.w2.scale");
-  expect_matrix(layer.ffn.shared.w3, WeightKind::kFp8, 128, 256);
-  expect_matrix(layer.hc_ffn.fn, WeightKind::kF32, 24, 1024);
+  expect_matrix(layer.ffn.shared.w3, WeightFormat::kFp8, 128, 256);
+  expect_matrix(layer.hc_ffn.fn, WeightFormat::kF32, 24, 1024);
   EXPECT_EQ(layer.hc_ffn.scale.values->name, "layers.1.hc_ffn_scale");
   EXPECT_FALSE(weights.layers[2].attn.compressor->overlap);
   EXPECT_EQ(weights.layers[2].attn.compressor->ratio, 128u);
@@ -138,11 +138,11 @@ TEST(Weights, LoadsUnusualShapes) {
   EXPECT_EQ(weights.layers[0].hc_attn.fn.rows, 8u);
   EXPECT_EQ(weights.layers[0].attn.compressor->ape.rows, 24u);
   EXPECT_EQ(weights.layers[0].attn.wq_a.cols, 160u);
-  EXPECT_EQ(weights.layers[0].ffn.experts[0].w2.kind, WeightKind::kFp8);
-  EXPECT_EQ(weights.embed.kind, WeightKind::kF32);
-  EXPECT_EQ(weights.norm.kind, WeightKind::kF32);
+  EXPECT_EQ(weights.layers[0].ffn.experts[0].w2.format, WeightFormat::kFp8);
+  EXPECT_EQ(weights.embed.format, WeightFormat::kF32);
+  EXPECT_EQ(weights.norm.format, WeightFormat::kF32);
   EXPECT_TRUE(weights.mtp.has_value());
-  EXPECT_EQ(weights.mtp->layer.ratio, 0u);
+  EXPECT_EQ(weights.mtp->layer.plan.ratio, 0u);
   config["num_nextn_predict_layers"] = 0;
   EXPECT_FALSE(load(config).mtp.has_value());
 }
@@ -257,7 +257,7 @@ double deviation(const WeightMatrix& matrix) {
   double sum = 0.0;
   for (uint64_t row = 0; row < matrix.rows; ++row) {
     for (uint64_t col = 0; col < matrix.cols; ++col) {
-      const bool fp4 = matrix.kind == WeightKind::kFp4;
+      const bool fp4 = matrix.format == WeightFormat::kFp4;
       const uint64_t at = fp4 ? row * (matrix.cols / 2) + col / 2 : row * matrix.cols + col;
       const uint64_t scale_at =
           fp4 ? row * (matrix.cols / 32) + col / 32 : row / 128 * ((matrix.cols + 127) / 128) + col / 128;

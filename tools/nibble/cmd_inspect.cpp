@@ -115,10 +115,10 @@ std::string layer_table(const Report& report) {
   uint32_t index = 0;
   for (const LayerInventory& layer : report.inventory.layers) {
     const std::string attention =
-        fmt::format("{} {}", attention_kind_name(attention_kind(layer.ratio)),
-                    layer.ratio == 0 ? report.checkpoint.config().sliding_window : layer.ratio);
+        fmt::format("{} {}", attention_kind_name(layer.plan.attention()),
+                    layer.plan.compresses() ? layer.plan.ratio : report.checkpoint.config().sliding_window);
     text += fmt::format("{:>5}  {:<10}  {:<7}  {:<24}  {:<13}  {:>12}\n", index++, attention,
-                        layer.hash_routed ? "hash" : "score", layer.attention.dtypes(), layer.experts.dtypes(),
+                        layer.plan.hash_routed ? "hash" : "score", layer.attention.dtypes(), layer.experts.dtypes(),
                         format_bytes(layer.all.bytes));
   }
   return text;
@@ -166,9 +166,9 @@ nlohmann::ordered_json layers_json(const Report& report) {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (const LayerInventory& layer : report.inventory.layers) {
     list.push_back({{"layer", list.size()},
-                    {"attention", attention_kind_name(attention_kind(layer.ratio))},
-                    {"ratio", layer.ratio},
-                    {"routing", layer.hash_routed ? "hash" : "score"},
+                    {"attention", attention_kind_name(layer.plan.attention())},
+                    {"ratio", layer.plan.ratio},
+                    {"routing", layer.plan.hash_routed ? "hash" : "score"},
                     {"attention_dtypes", layer.attention.dtypes()},
                     {"expert_dtypes", layer.experts.dtypes()},
                     {"bytes", layer.all.bytes},
@@ -195,7 +195,7 @@ std::string as_json(const Report& report) {
   json["active_parameters"] = report.inventory.active_parameters;
   json["mtp"] = {{"present", report.mtp_present()},
                  {"announced", report.mtp_announced()},
-                 {"ratio", config.mtp_ratio()},
+                 {"ratio", config.mtp_plan().ratio},
                  {"bytes", mtp.bytes},
                  {"parameters", mtp.parameters}};
   for (const std::string_view kind : Inventory::kKinds) {

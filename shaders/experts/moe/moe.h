@@ -71,10 +71,4 @@ constexpr uint32_t moe_tiles_words(uint32_t pairs, uint32_t experts) {
   return moe_order_at(pairs, experts) + pairs + experts;
 }
 
-// Bytes of one expert's scales as bound: packed bytes, rounded up to whole words.
-constexpr uint32_t moe_fp4_scale_bytes(uint32_t rows, uint32_t cols) { return (rows * (cols / 32) + 3) / 4 * 4; }
-constexpr uint32_t moe_fp8_scale_bytes(uint32_t rows, uint32_t cols) {
-  return ((rows + 127) / 128 * ((cols + 127) / 128) + 3) / 4 * 4;
-}
-
 }  // namespace nibble

@@ -1,5 +1,3 @@
-#include "shaders/experts/moe/moe_cpu.h"
-
 #include "shaders/experts/moe/moe_cpu_common.h"
 #include "shaders/experts/moe/moe_packed_cpu.h"
 
@@ -127,8 +125,6 @@ CpuKernel down_kernel(std::string_view name, std::string_view variant) {
           .prepare = prepare<MoeDownParams>};
 }
 
-}  // namespace
-
 template <WeightFormat kFormat>
 std::vector<CpuKernel> moe_up_cpu_kernels(std::string_view name) {
   std::vector<CpuKernel> kernels = {up_kernel<kFormat, CpuIsa::kBaseline>(name, "cpp")};
@@ -151,9 +147,22 @@ std::vector<CpuKernel> moe_down_cpu_kernels(std::string_view name) {
   return kernels;
 }
 
-template std::vector<CpuKernel> moe_up_cpu_kernels<WeightFormat::kFp4>(std::string_view);
-template std::vector<CpuKernel> moe_up_cpu_kernels<WeightFormat::kFp8>(std::string_view);
-template std::vector<CpuKernel> moe_down_cpu_kernels<WeightFormat::kFp4>(std::string_view);
-template std::vector<CpuKernel> moe_down_cpu_kernels<WeightFormat::kFp8>(std::string_view);
+}  // namespace
+
+std::vector<CpuKernel> cpu_kernels::moe_up_fp4_f32() {
+  return moe_up_cpu_kernels<WeightFormat::kFp4>("moe_up_fp4_f32");
+}
+
+std::vector<CpuKernel> cpu_kernels::moe_up_fp8_f32() {
+  return moe_up_cpu_kernels<WeightFormat::kFp8>("moe_up_fp8_f32");
+}
+
+std::vector<CpuKernel> cpu_kernels::moe_down_fp4_f32() {
+  return moe_down_cpu_kernels<WeightFormat::kFp4>("moe_down_fp4_f32");
+}
+
+std::vector<CpuKernel> cpu_kernels::moe_down_fp8_f32() {
+  return moe_down_cpu_kernels<WeightFormat::kFp8>("moe_down_fp8_f32");
+}
 
 }  // namespace nibble

@@ -15,8 +15,7 @@ template <WeightFormat kFormat>
 WeightBlock moe_rows(const CpuBinding& codes, const CpuBinding& scales, uint32_t item, uint32_t rows, uint32_t cols,
                      uint32_t row, uint32_t most) {
   const size_t row_bytes = weight_row_bytes(kFormat, cols);
-  const size_t scale_bytes =
-      kFormat == WeightFormat::kFp4 ? moe_fp4_scale_bytes(rows, cols) : moe_fp8_scale_bytes(rows, cols);
+  const size_t scale_bytes = bound_scale_bytes(kFormat, rows, cols);
   return {.codes = codes.item(item, rows * row_bytes) + row * row_bytes,
           .scales = scales.item(item, scale_bytes),
           .scale_row = row,

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "runtime/core/kernel_table.h"
 #include "runtime/core/x_kind.h"
 #include "shaders/experts/moe/moe_cases.h"
 #include "shaders/experts/moe/moe_spec.h"
@@ -16,13 +17,13 @@ Grid down_grid(std::span<const std::byte> params, const Variant& variant) {
 }
 
 // For tokens that all go to different experts: every pair reads its own matrix.
-template <bool kFp4>
+template <WeightFormat kFormat>
 Cost down_cost(std::span<const std::byte> params, const StepHeader& step) {
   const auto p = unpack_params<MoeDownParams>(params);
-  const MoeMatrixShape<kFp4> shape{p.rows, p.cols};
+  const ExpertMatrix matrix{kFormat, p.rows, p.cols};
   const uint64_t pairs = uint64_t{step.n_tokens} * p.k;
   const uint64_t read = std::min<uint64_t>(pairs, p.expert_end - p.expert_begin);
-  return {.bytes = read * (shape.item_bytes() + shape.scale_bytes()) + pairs * p.cols * 4 +
+  return {.bytes = read * (matrix.item_bytes() + matrix.scale_item_bytes()) + pairs * p.cols * 4 +
                    uint64_t{step.n_tokens} * p.rows * 4,
           .flops = pairs * p.rows * p.cols * 2};
 }
@@ -35,7 +36,7 @@ struct Shape {
   bool extreme_scales = false;
 };
 
-template <bool kFp4>
+template <WeightFormat kFormat>
 CaseData make_down_case(const Shape& shape, Rng& rng) {
   const MoeDownParams& p = shape.params;
   const size_t pairs = size_t{shape.n_tokens} * p.k;
@@ -44,14 +45,15 @@ CaseData make_down_case(const Shape& shape, Rng& rng) {
   for (uint32_t& id : ids) id = rng.below(shape.experts);
   data.bindings.push_back({.content = spec::to_bytes(spec::activations(rng, pairs, p.cols, p.x_kind))});
   data.bindings.push_back({.content = spec::to_bytes(ids)});
-  add_matrices<kFp4>(data, {p.rows, p.cols}, p.expert_end - p.expert_begin, shape.extreme_scales, rng);
+  add_matrices(data, {kFormat, p.rows, p.cols}, p.expert_end - p.expert_begin, shape.extreme_scales, rng);
   data.bindings.push_back({.content = spec::to_bytes(spec::normal_floats(rng, size_t{shape.n_tokens} * p.rows))});
   data.bindings.emplace_back();
   return data;
 }
 
-template <bool kFp4>
+template <WeightFormat kFormat>
 std::vector<KernelCase> down_cases() {
+  constexpr bool kFp4 = kFormat == WeightFormat::kFp4;
   const uint32_t short_block = kFp4 ? 96 : 80;  // columns: not whole blocks of 128
   // Six experts nearly everywhere: the cut into slabs is part of the text, and each text takes drivers a second.
   constexpr auto kFp8 = static_cast<uint32_t>(XKind::kFp8);
@@ -80,27 +82,27 @@ std::vector<KernelCase> down_cases() {
   };
   std::vector<KernelCase> cases;
   for (const Shape& shape : shapes) {
-    cases.push_back(spec::sized_case(std::string(shape.name), shape, make_down_case<kFp4>, moe_sizes<Shape>()));
+    cases.push_back(spec::sized_case(std::string(shape.name), shape, make_down_case<kFormat>, moe_sizes<Shape>()));
   }
-  const EveryCode<kFp4> every;
+  const EveryCode every{.fp4 = kFp4};
   for (const uint32_t kind : {kFp8, kCoarse}) {
     if (!kFp4 && kind == kCoarse) continue;
     const Shape shape = {
-        "", {.rows = every.rows(), .cols = every.kCols, .k = 1, .expert_end = 1, .x_kind = kind}, every.kTokens, 1};
+        "", {.rows = every.rows(), .cols = every.kCols, .k = 1, .expert_end = 1, .x_kind = kind}, every.tokens(), 1};
     cases.push_back({kind == kFp8 ? "every_code" : "every_code_coarse", [shape, every](Rng& rng) {
-                       CaseData data = make_down_case<kFp4>(shape, rng);
-                       data.bindings[0].content = spec::to_bytes(spec::one_hot_rows(every.kTokens, every.kCols));
-                       put_codes<kFp4>(data, 2, every, false);
+                       CaseData data = make_down_case<kFormat>(shape, rng);
+                       data.bindings[0].content = spec::to_bytes(spec::one_hot_rows(every.tokens(), every.kCols));
+                       put_codes(data, 2, every, false);
                        return data;
                      }});
   }
   return cases;
 }
 
-template <bool kFp4>
+template <WeightFormat kFormat>
 std::vector<Expected> down_reference(const CaseData& data) {
   const auto p = unpack_params<MoeDownParams>(data.params);
-  const MoeMatrixShape<kFp4> shape{p.rows, p.cols};
+  const ExpertMatrix matrix{kFormat, p.rows, p.cols};
   const auto h = spec::from_bytes<float>(data.bindings[0].content);
   const auto ids = spec::from_bytes<uint32_t>(data.bindings[1].content);
   const auto before = spec::from_bytes<float>(data.bindings[4].content);
@@ -110,9 +112,8 @@ std::vector<Expected> down_reference(const CaseData& data) {
     spec::DotReference dot({h}, p.x_kind, p.accumulate != 0 ? before[i] : 0.0);
     for (size_t pair = i / p.rows * p.k; pair < (i / p.rows + 1) * p.k; ++pair) {
       if (ids[pair] < p.expert_begin || ids[pair] >= p.expert_end) continue;
-      for (uint32_t c = 0; c < p.cols; ++c) {
-        dot.add(matrix_at(data, 2, shape, ids[pair] - p.expert_begin, row, c), pair * p.cols + c);
-      }
+      const spec::StoredMatrix w2 = stored_matrix(data, 2, matrix, ids[pair] - p.expert_begin);
+      for (uint32_t c = 0; c < p.cols; ++c) dot.add(w2.at(row, c), pair * p.cols + c);
     }
     y.values.push_back(dot.value());
     y.scales.push_back(dot.magnitude());
@@ -121,9 +122,7 @@ std::vector<Expected> down_reference(const CaseData& data) {
   return {y};
 }
 
-}  // namespace
-
-template <bool kFp4>
+template <WeightFormat kFormat>
 KernelSpec moe_down_spec(std::string_view name) {
   constexpr auto kRead = Access::kRead;
   KernelSpec spec{
@@ -139,39 +138,49 @@ KernelSpec moe_down_spec(std::string_view name) {
       .variants = {{.name = "portable",
                     .text = "experts/moe/moe_down.kernel",
                     .workgroup = 64,
-                    .constants = {{"FP4", kFp4 ? 1u : 0u}, {"ROWS", 4}, {"SERIAL", 0}},
+                    .constants = {{"ROWS", 4}, {"SERIAL", 0}},
                     .shared = {{.name = "partial", .type = ElementType::kF32, .count = "WG * ROWS"}}},
                    {.name = "wide",
                     .text = "experts/moe/moe_down.kernel",
                     .workgroup = 8,
-                    .constants = {{"FP4", kFp4 ? 1u : 0u}, {"ROWS", 4}, {"SERIAL", 1}},
+                    .constants = {{"ROWS", 4}, {"SERIAL", 1}},
                     .for_wide_cpu = true},
                    {.name = "texels",
                     .text = "experts/moe/moe_down_texels.kernel",
                     .workgroup = 8,
-                    .constants = {{"FP4", kFp4 ? 1u : 0u}, {"ROWS", 8}, {"SERIAL", 1}},
+                    .constants = {{"ROWS", 8}, {"SERIAL", 1}},
                     .requires_ = {Capability::kSubgroups, Capability::kTexelBuffers},
                     .for_wide_cpu = true,
                     .texels = {"h", "w2", "s2"}},
                    {.name = "vector",
                     .text = "experts/moe/moe_down_vector.kernel",
                     .workgroup = 1,
-                    .constants = {{"FP4", kFp4 ? 1u : 0u}, {"ROWS", 4}, {"SERIAL", 1}},
+                    .constants = {{"ROWS", 4}, {"SERIAL", 1}},
                     .for_wide_cpu = true,
                     .dialect = Dialect::kOpenCl}},
       .grid = down_grid,
-      .cases = down_cases<kFp4>,
-      .reference = down_reference<kFp4>,
+      .cases = down_cases<kFormat>,
+      .reference = down_reference<kFormat>,
       .tolerance = {.eps = 4,
                     .absolute = 2048 * 0x1p-150,
                     .why = "f32 sums of at most 2048 products in several accumulators, against Σ|w·h|; products "
                            "below 2^-126 lie on a grid of 2^-149"},
-      .cost = down_cost<kFp4>};
-  for (Variant& variant : moe_gemv_variants(kFp4, false)) spec.variants.push_back(std::move(variant));
+      .cost = down_cost<kFormat>};
+  for (Variant& variant : moe_gemv_variants(false)) spec.variants.push_back(std::move(variant));
+  use_experts(spec, kFormat, false);
   return spec;
 }
 
-template KernelSpec moe_down_spec<true>(std::string_view);
-template KernelSpec moe_down_spec<false>(std::string_view);
+}  // namespace
+
+const KernelSpec& kernels::moe_down_fp4_f32() {
+  static const KernelSpec spec = moe_down_spec<WeightFormat::kFp4>("moe_down_fp4_f32");
+  return spec;
+}
+
+const KernelSpec& kernels::moe_down_fp8_f32() {
+  static const KernelSpec spec = moe_down_spec<WeightFormat::kFp8>("moe_down_fp8_f32");
+  return spec;
+}
 
 }  // namespace nibble

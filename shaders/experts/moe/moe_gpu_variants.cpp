@@ -19,39 +19,34 @@ std::vector<Variant> with_subgroups(Variant plain, std::string_view name, std::s
 
 }  // namespace
 
-std::vector<Variant> moe_gemv_variants(bool fp4, bool up) {
+std::vector<Variant> moe_gemv_variants(bool up) {
   const uint32_t rows = up ? 2 : 4;  // four rows of matrices either way
   return with_subgroups({.name = "gemv",
                          .text = "experts/moe/moe_gemv.kernel",
                          .workgroup = 64,
-                         .constants = {{"FP4", fp4 ? 1u : 0u}, {"UP", up ? 1u : 0u}, {"ROWS", rows}, {"SERIAL", 0}},
+                         .constants = {{"ROWS", rows}, {"SERIAL", 0}},
                          .shared = {{.name = "partial", .type = ElementType::kF32, .count = "WG * 4"}}},
                         "gemv_subgroups", "WG / 2 * 4");
 }
 
-std::vector<Variant> moe_tiles_gemv_variants(bool fp4, bool up) {
+std::vector<Variant> moe_tiles_gemv_variants(bool up) {
   const uint32_t rows = up ? 1 : 2;  // two rows of matrices either way
-  return with_subgroups(
-      {.name = "gemv4",
-       .text = "experts/moe/moe_tiles_gemv.kernel",
-       .workgroup = 64,
-       .constants = {{"FP4", fp4 ? 1u : 0u}, {"UP", up ? 1u : 0u}, {"ROWS", rows}, {"PAIRS", 4}, {"SERIAL", 0}},
-       .shared = {{.name = "partial", .type = ElementType::kF32, .count = "WG * 8"}},
-       .min_rows = kMoeTiledFrom,
-       .requires_rows = kMoeTiledFrom},
-      "gemv4_subgroups", "WG / 2 * 8");
+  return with_subgroups({.name = "gemv4",
+                         .text = "experts/moe/moe_tiles_gemv.kernel",
+                         .workgroup = 64,
+                         .constants = {{"ROWS", rows}, {"PAIRS", 4}, {"SERIAL", 0}},
+                         .shared = {{.name = "partial", .type = ElementType::kF32, .count = "WG * 8"}},
+                         .min_rows = kMoeTiledFrom,
+                         .requires_rows = kMoeTiledFrom},
+                        "gemv4_subgroups", "WG / 2 * 8");
 }
 
-std::vector<Variant> moe_tile_variants(bool fp4, bool up) {
+std::vector<Variant> moe_tile_variants(bool up) {
   const auto tile = [&](std::string_view name, uint32_t pairs, uint32_t min_rows) {
     return Variant{.name = name,
                    .text = "experts/moe/moe_tile.kernel",
                    .workgroup = 128,
-                   .constants = {{"FP4", fp4 ? 1u : 0u},
-                                 {"UP", up ? 1u : 0u},
-                                 {"ROWS", up ? 64u : 128u},
-                                 {"PAIRS", pairs},
-                                 {"SERIAL", 0}},
+                   .constants = {{"ROWS", up ? 64u : 128u}, {"PAIRS", pairs}, {"SERIAL", 0}},
                    .shared = {{.name = "w_tile", .type = ElementType::kF32, .count = "16 * 128"},
                               {.name = "x_tile", .type = ElementType::kF32, .count = "16 * PAIRS"},
                               {.name = "members", .type = ElementType::kU32, .count = "PAIRS"}},
@@ -65,7 +60,7 @@ Variant moe_int8_variant(bool up, bool (*serves)(std::span<const std::byte> para
   return {.name = "tile32_int8",
           .text = "experts/moe/moe_tile_int8.kernel",
           .workgroup = 128,
-          .constants = {{"UP", up ? 1u : 0u}, {"ROWS", up ? 64u : 128u}, {"PAIRS", 32}, {"SERIAL", 0}},
+          .constants = {{"ROWS", up ? 64u : 128u}, {"PAIRS", 32}, {"SERIAL", 0}},
           .shared = {{.name = "w_tile", .type = ElementType::kU32x4, .count = "2 * 128"},
                      {.name = "w_scale", .type = ElementType::kF32, .count = "128"},
                      {.name = "x_tile", .type = ElementType::kU32x4, .count = "2 * PAIRS"},
@@ -78,16 +73,12 @@ Variant moe_int8_variant(bool up, bool (*serves)(std::span<const std::byte> para
           .dialect = Dialect::kGlsl};
 }
 
-std::vector<Variant> moe_matrix_variants(bool fp4, bool up, bool (*serves)(std::span<const std::byte> params)) {
+std::vector<Variant> moe_matrix_variants(bool up, bool (*serves)(std::span<const std::byte> params)) {
   const auto matrix = [&](std::string_view name, uint32_t pairs, uint32_t min_rows) {
     return Variant{.name = name,
                    .text = "experts/moe/moe_matrix.kernel",
                    .workgroup = 128,
-                   .constants = {{"FP4", fp4 ? 1u : 0u},
-                                 {"UP", up ? 1u : 0u},
-                                 {"ROWS", up ? 64u : 128u},
-                                 {"PAIRS", pairs},
-                                 {"SERIAL", 0}},
+                   .constants = {{"ROWS", up ? 64u : 128u}, {"PAIRS", pairs}, {"SERIAL", 0}},
                    .shared = {{.name = "w_tile", .type = ElementType::kU32x4, .count = "5 * WG"},
                               {.name = "x_tile", .type = ElementType::kU32x4, .count = "5 * PAIRS"},
                               {.name = "out_tile", .type = ElementType::kF32, .count = "16 * WG"},
@@ -106,6 +97,14 @@ Grid moe_tiles_grid(const Variant& variant, uint32_t rows, uint32_t k, uint32_t 
   return {.x = GridDim::constant(spec::ceil_div(rows, spec::constant_of(variant, "ROWS"))),
           .y = GridDim::sorted_tiles(k, kMoeTilePairs, experts),
           .z = GridDim::constant(kMoeTilePairs / spec::constant_of(variant, "PAIRS"))};
+}
+
+void use_experts(KernelSpec& spec, WeightFormat format, bool up) {
+  use_format(spec, format);
+  for (Variant& variant : spec.variants) {
+    variant.constants.push_back({"UP", up ? 1u : 0u});
+    variant.uses.emplace_back("experts/moe/experts.kernel");
+  }
 }
 
 }  // namespace nibble

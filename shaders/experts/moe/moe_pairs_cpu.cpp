@@ -2,8 +2,8 @@
 // is what tests and reports compare devices with.
 #include <algorithm>
 
+#include "shaders/common/weight_dot_cpu.h"
 #include "shaders/experts/moe/moe.h"
-#include "shaders/experts/moe/moe_cpu.h"
 
 namespace nibble {
 namespace {
@@ -16,8 +16,7 @@ void run(const CpuArgs& args, uint64_t begin, uint64_t end) {
   const auto* h = args.bindings[0].as<const float>();
   const auto* tiles = args.bindings[3].as<const uint32_t>();
   auto* out = args.bindings[4].as<float>();
-  const size_t scale_bytes =
-      kFormat == WeightFormat::kFp4 ? moe_fp4_scale_bytes(p.rows, p.cols) : moe_fp8_scale_bytes(p.rows, p.cols);
+  const size_t scale_bytes = bound_scale_bytes(kFormat, p.rows, p.cols);
   for (uint64_t tile = begin; tile < end; ++tile) {
     const uint32_t expert = tiles[4 + 4 * tile];
     if (expert < p.expert_begin || expert >= p.expert_end) continue;
@@ -45,12 +44,12 @@ void run(const CpuArgs& args, uint64_t begin, uint64_t end) {
 
 }  // namespace
 
-template <WeightFormat kFormat>
-std::vector<CpuKernel> moe_pairs_cpu_kernels(std::string_view name) {
-  return {{name, "cpp", CpuIsa::kBaseline, items, run<kFormat>}};
+std::vector<CpuKernel> cpu_kernels::moe_pairs_fp4_f32() {
+  return {{"moe_pairs_fp4_f32", "cpp", CpuIsa::kBaseline, items, run<WeightFormat::kFp4>}};
 }
 
-template std::vector<CpuKernel> moe_pairs_cpu_kernels<WeightFormat::kFp4>(std::string_view);
-template std::vector<CpuKernel> moe_pairs_cpu_kernels<WeightFormat::kFp8>(std::string_view);
+std::vector<CpuKernel> cpu_kernels::moe_pairs_fp8_f32() {
+  return {{"moe_pairs_fp8_f32", "cpp", CpuIsa::kBaseline, items, run<WeightFormat::kFp8>}};
+}
 
 }  // namespace nibble

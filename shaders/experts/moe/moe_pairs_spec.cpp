@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 
+#include "runtime/core/kernel_table.h"
 #include "runtime/core/x_kind.h"
 #include "shaders/experts/moe/moe_cases.h"
 #include "shaders/experts/moe/moe_spec.h"
@@ -19,13 +20,13 @@ Grid pairs_grid(std::span<const std::byte> params, const Variant& variant) {
 }
 
 // For tokens that all go to different experts, as far as there are experts.
-template <bool kFp4>
+template <WeightFormat kFormat>
 Cost pairs_cost(std::span<const std::byte> params, const StepHeader& step) {
   const auto p = unpack_params<MoePairsParams>(params);
-  const MoeMatrixShape<kFp4> shape{p.rows, p.cols};
+  const ExpertMatrix matrix{kFormat, p.rows, p.cols};
   const uint64_t pairs = uint64_t{step.n_tokens} * p.k;
   const uint64_t read = std::min<uint64_t>(pairs, p.expert_end - p.expert_begin);
-  return {.bytes = read * (shape.item_bytes() + shape.scale_bytes()) + pairs * (p.cols + p.rows) * 4,
+  return {.bytes = read * (matrix.item_bytes() + matrix.scale_item_bytes()) + pairs * (p.cols + p.rows) * 4,
           .flops = pairs * p.rows * p.cols * 2};
 }
 
@@ -37,7 +38,7 @@ struct Shape {
   bool extreme_scales = false;
 };
 
-template <bool kFp4>
+template <WeightFormat kFormat>
 CaseData make_pairs_case(const Shape& shape, Rng& rng) {
   MoePairsParams p = shape.params;
   const uint32_t pairs = shape.n_tokens * p.k;
@@ -48,17 +49,18 @@ CaseData make_pairs_case(const Shape& shape, Rng& rng) {
   // Half of the pairs go to the first experts, so that tiles are full, partial and missing.
   for (uint32_t& id : ids) id = rng.below(rng.below(2) == 0 ? shape.experts : (shape.experts + 2) / 3);
   data.bindings.push_back({.content = spec::to_bytes(spec::activations(rng, pairs, p.cols, p.x_kind))});
-  add_matrices<kFp4>(data, {p.rows, p.cols}, p.expert_end - p.expert_begin, shape.extreme_scales, rng);
+  add_matrices(data, {kFormat, p.rows, p.cols}, p.expert_end - p.expert_begin, shape.extreme_scales, rng);
   data.bindings.push_back(tiled_pairs(ids, p.experts));
   data.bindings.push_back({.content = spec::to_bytes(spec::normal_floats(rng, size_t{pairs} * p.rows))});
   data.bindings.emplace_back();
   return data;
 }
 
-template <bool kFp4>
+template <WeightFormat kFormat>
 std::vector<KernelCase> pairs_cases() {
   constexpr auto kFp8 = static_cast<uint32_t>(XKind::kFp8);
   constexpr auto kCoarse = static_cast<uint32_t>(XKind::kCoarse);
+  constexpr bool kFp4 = kFormat == WeightFormat::kFp4;
   const uint32_t short_block = kFp4 ? 96 : 80;  // columns: not whole blocks of 128
   // Six experts nearly everywhere: the cut into slabs is part of the text, and each text takes drivers a second.
   // 2144 columns: even 64 invocations with 32 of them each take several turns.
@@ -78,27 +80,27 @@ std::vector<KernelCase> pairs_cases() {
   };
   std::vector<KernelCase> cases;
   for (const Shape& shape : shapes) {
-    cases.push_back(spec::sized_case(std::string(shape.name), shape, make_pairs_case<kFp4>, moe_sizes<Shape>()));
+    cases.push_back(spec::sized_case(std::string(shape.name), shape, make_pairs_case<kFormat>, moe_sizes<Shape>()));
   }
-  const EveryCode<kFp4> every;
+  const EveryCode every{.fp4 = kFp4};
   for (const uint32_t kind : {kFp8, kCoarse}) {
     if (!kFp4 && kind == kCoarse) continue;
     const Shape shape = {
-        "", {.rows = every.rows(), .cols = every.kCols, .k = 1, .expert_end = 1, .x_kind = kind}, every.kTokens, 1};
+        "", {.rows = every.rows(), .cols = every.kCols, .k = 1, .expert_end = 1, .x_kind = kind}, every.tokens(), 1};
     cases.push_back({kind == kFp8 ? "every_code" : "every_code_coarse", [shape, every](Rng& rng) {
-                       CaseData data = make_pairs_case<kFp4>(shape, rng);
-                       data.bindings[0].content = spec::to_bytes(spec::one_hot_rows(every.kTokens, every.kCols));
-                       put_codes<kFp4>(data, 1, every, false);
+                       CaseData data = make_pairs_case<kFormat>(shape, rng);
+                       data.bindings[0].content = spec::to_bytes(spec::one_hot_rows(every.tokens(), every.kCols));
+                       put_codes(data, 1, every, false);
                        return data;
                      }});
   }
   return cases;
 }
 
-template <bool kFp4>
+template <WeightFormat kFormat>
 std::vector<Expected> pairs_reference(const CaseData& data) {
   const auto p = unpack_params<MoePairsParams>(data.params);
-  const MoeMatrixShape<kFp4> shape{p.rows, p.cols};
+  const ExpertMatrix matrix{kFormat, p.rows, p.cols};
   const auto h = spec::from_bytes<float>(data.bindings[0].content);
   const auto tiles = spec::from_bytes<uint32_t>(data.bindings[3].content);
   Expected out{.binding = 4};
@@ -108,11 +110,12 @@ std::vector<Expected> pairs_reference(const CaseData& data) {
   for (uint32_t tile = 0; tile < tiles[0]; ++tile) {
     const uint32_t expert = tiles[4 + 4 * tile];
     if (expert < p.expert_begin || expert >= p.expert_end) continue;
+    const spec::StoredMatrix w2 = stored_matrix(data, 1, matrix, expert - p.expert_begin);
     for (uint32_t i = 0; i < tiles[4 + 4 * tile + 2]; ++i) {
       const size_t pair = tiles[p.order_at + tiles[4 + 4 * tile + 1] + i];
       for (uint32_t r = 0; r < p.rows; ++r) {
         spec::DotReference dot({h.data() + pair * p.cols, p.cols}, p.x_kind);
-        for (uint32_t c = 0; c < p.cols; ++c) dot.add(matrix_at(data, 1, shape, expert - p.expert_begin, r, c), c);
+        for (uint32_t c = 0; c < p.cols; ++c) dot.add(w2.at(r, c), c);
         out.values[pair * p.rows + r] = dot.value();
         out.scales[pair * p.rows + r] = dot.magnitude();
         out.slack[pair * p.rows + r] = dot.slack();
@@ -122,12 +125,9 @@ std::vector<Expected> pairs_reference(const CaseData& data) {
   return {out};
 }
 
-}  // namespace
-
-template <bool kFp4>
+template <WeightFormat kFormat>
 KernelSpec moe_pairs_spec(std::string_view name) {
   constexpr auto kRead = Access::kRead;
-  constexpr uint32_t kFormat = kFp4 ? 1 : 0;
   KernelSpec spec{
       .name = name,
       .formula =
@@ -139,49 +139,58 @@ KernelSpec moe_pairs_spec(std::string_view name) {
                    {"out_pairs", ElementType::kF32, Access::kReadWrite, BindingKind::kBuffer, "[T, k, rows]"},
                    {"step", ElementType::kU32, kRead, BindingKind::kStep, ""}},
       .params = {{"rows"}, {"cols"}, {"k"}, {"expert_begin"}, {"expert_end"}, {"x_kind"}, {"experts"}, {"order_at"}},
-      .variants =
-          {{.name = "portable",
-            .text = "experts/moe/moe_pairs.kernel",
-            .workgroup = 64,
-            .constants = {{"FP4", kFormat}, {"ROWS", 4}, {"PAIRS", 4}, {"SERIAL", 0}},
-            .shared = {{.name = "partial", .type = ElementType::kF32, .count = "WG * ROWS * PAIRS"}}},
-           {.name = "wide",
-            .text = "experts/moe/moe_pairs.kernel",
-            .workgroup = 8,
-            .constants = {{"FP4", kFormat}, {"ROWS", 4}, {"PAIRS", 4}, {"SERIAL", 1}},
-            .for_wide_cpu = true},
-           {.name = "texels",
-            .text = "experts/moe/moe_pairs_texels.kernel",
-            .workgroup = 8,
-            .constants = {{"FP4", kFormat}, {"ROWS", 8}, {"PAIRS", kMoeTilePairs}, {"SERIAL", 1}, {"TOKENS", 4}},
-            .requires_ = {Capability::kSubgroups, Capability::kTexelBuffers},
-            .for_wide_cpu = true,
-            .texels = {"h", "w2", "s2"}},
-           {.name = "panel",
-            .text = "experts/moe/moe_pairs_panel.kernel",
-            .workgroup = 1,
-            .constants = {{"FP4", kFormat}, {"ROWS", 16}, {"PAIRS", kMoeTilePairs}, {"PANEL", 256}, {"SERIAL", 1}},
-            .shared = {{.name = "panel", .type = ElementType::kF32, .count = "PANEL * 16"}},
-            .for_wide_cpu = true,
-            .dialect = Dialect::kOpenCl}},
+      .variants = {{.name = "portable",
+                    .text = "experts/moe/moe_pairs.kernel",
+                    .workgroup = 64,
+                    .constants = {{"ROWS", 4}, {"PAIRS", 4}, {"SERIAL", 0}},
+                    .shared = {{.name = "partial", .type = ElementType::kF32, .count = "WG * ROWS * PAIRS"}}},
+                   {.name = "wide",
+                    .text = "experts/moe/moe_pairs.kernel",
+                    .workgroup = 8,
+                    .constants = {{"ROWS", 4}, {"PAIRS", 4}, {"SERIAL", 1}},
+                    .for_wide_cpu = true},
+                   {.name = "texels",
+                    .text = "experts/moe/moe_texels_tile.kernel",
+                    .workgroup = 8,
+                    .constants = {{"ROWS", 8}, {"PAIRS", kMoeTilePairs}, {"SERIAL", 1}, {"TOKENS", 4}},
+                    .requires_ = {Capability::kSubgroups, Capability::kTexelBuffers},
+                    .for_wide_cpu = true,
+                    .texels = {"h", "w2", "s2"}},
+                   {.name = "panel",
+                    .text = "experts/moe/moe_panel.kernel",
+                    .workgroup = 1,
+                    .constants = {{"ROWS", 16}, {"PAIRS", kMoeTilePairs}, {"PANEL", 256}, {"SERIAL", 1}},
+                    .shared = {{.name = "panel", .type = ElementType::kF32, .count = "PANEL * 16"}},
+                    .for_wide_cpu = true,
+                    .dialect = Dialect::kOpenCl}},
       .grid = pairs_grid,
-      .cases = pairs_cases<kFp4>,
-      .reference = pairs_reference<kFp4>,
+      .cases = pairs_cases<kFormat>,
+      .reference = pairs_reference<kFormat>,
       .tolerance = {.eps = 4,
                     .absolute = 512 * 0x1p-150,
                     .why = "f32 sums of at most 512 products in several accumulators, against Σ|w·h|; products below "
                            "2^-126 lie on a grid of 2^-149"},
-      .cost = pairs_cost<kFp4>};
-  for (Variant& variant : moe_tiles_gemv_variants(kFp4, false)) spec.variants.push_back(std::move(variant));
-  for (Variant& variant : moe_tile_variants(kFp4, false)) spec.variants.push_back(std::move(variant));
-  for (Variant& variant : moe_matrix_variants(kFp4, false, spec::may_round_x<MoePairsParams>)) {
+      .cost = pairs_cost<kFormat>};
+  for (Variant& variant : moe_tiles_gemv_variants(false)) spec.variants.push_back(std::move(variant));
+  for (Variant& variant : moe_tile_variants(false)) spec.variants.push_back(std::move(variant));
+  for (Variant& variant : moe_matrix_variants(false, spec::may_round_x<MoePairsParams>)) {
     spec.variants.push_back(std::move(variant));
   }
-  if (kFp4) spec.variants.push_back(moe_int8_variant(false, has_coarse_x<MoePairsParams>));
+  if (kFormat == WeightFormat::kFp4) spec.variants.push_back(moe_int8_variant(false, has_coarse_x<MoePairsParams>));
+  use_experts(spec, kFormat, false);
   return spec;
 }
 
-template KernelSpec moe_pairs_spec<true>(std::string_view);
-template KernelSpec moe_pairs_spec<false>(std::string_view);
+}  // namespace
+
+const KernelSpec& kernels::moe_pairs_fp4_f32() {
+  static const KernelSpec spec = moe_pairs_spec<WeightFormat::kFp4>("moe_pairs_fp4_f32");
+  return spec;
+}
+
+const KernelSpec& kernels::moe_pairs_fp8_f32() {
+  static const KernelSpec spec = moe_pairs_spec<WeightFormat::kFp8>("moe_pairs_fp8_f32");
+  return spec;
+}
 
 }  // namespace nibble

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 
+#include "runtime/core/kernel_table.h"
 #include "runtime/core/x_kind.h"
 #include "shaders/experts/moe/moe_cases.h"
 #include "shaders/experts/moe/moe_spec.h"
@@ -19,13 +20,13 @@ Grid up_grid(std::span<const std::byte> params, const Variant& variant) {
 }
 
 // For tokens that all go to different experts: every pair reads its own two matrices.
-template <bool kFp4>
+template <WeightFormat kFormat>
 Cost up_cost(std::span<const std::byte> params, const StepHeader& step) {
   const auto p = unpack_params<MoeUpParams>(params);
-  const MoeMatrixShape<kFp4> shape{p.rows, p.cols};
+  const ExpertMatrix matrix{kFormat, p.rows, p.cols};
   const uint64_t pairs = uint64_t{step.n_tokens} * p.k;
   const uint64_t read = std::min<uint64_t>(pairs, p.expert_end - p.expert_begin);
-  return {.bytes = read * 2 * (shape.item_bytes() + shape.scale_bytes()) + uint64_t{step.n_tokens} * p.cols * 4 +
+  return {.bytes = read * 2 * (matrix.item_bytes() + matrix.scale_item_bytes()) + uint64_t{step.n_tokens} * p.cols * 4 +
                    pairs * p.rows * 4,
           .flops = pairs * p.rows * p.cols * 4};
 }
@@ -38,7 +39,7 @@ struct Shape {
   bool extreme_scales = false;
 };
 
-template <bool kFp4>
+template <WeightFormat kFormat>
 CaseData make_up_case(const Shape& shape, Rng& rng) {
   MoeUpParams p = shape.params;
   const uint32_t pairs = shape.n_tokens * p.k;
@@ -51,7 +52,7 @@ CaseData make_up_case(const Shape& shape, Rng& rng) {
   data.bindings.push_back({.content = spec::to_bytes(ids)});
   data.bindings.push_back({.content = spec::to_bytes(spec::normal_floats(rng, pairs))});
   for (int matrix = 0; matrix < 2; ++matrix) {
-    add_matrices<kFp4>(data, {p.rows, p.cols}, p.expert_end - p.expert_begin, shape.extreme_scales, rng);
+    add_matrices(data, {kFormat, p.rows, p.cols}, p.expert_end - p.expert_begin, shape.extreme_scales, rng);
   }
   data.bindings.push_back({.content = spec::to_bytes(spec::normal_floats(rng, size_t{pairs} * p.rows))});
   data.bindings.push_back(tiled_pairs(ids, p.experts));
@@ -59,8 +60,9 @@ CaseData make_up_case(const Shape& shape, Rng& rng) {
   return data;
 }
 
-template <bool kFp4>
+template <WeightFormat kFormat>
 std::vector<KernelCase> up_cases() {
+  constexpr bool kFp4 = kFormat == WeightFormat::kFp4;
   const uint32_t short_block = kFp4 ? 96 : 80;  // columns: not whole blocks of 128
   // Six experts nearly everywhere: the cut into slabs is part of the text, and each text takes drivers a second.
   constexpr auto kFp8 = static_cast<uint32_t>(XKind::kFp8);
@@ -93,36 +95,37 @@ std::vector<KernelCase> up_cases() {
   };
   std::vector<KernelCase> cases;
   for (const Shape& shape : shapes) {
-    cases.push_back(spec::sized_case(std::string(shape.name), shape, make_up_case<kFp4>, moe_sizes<Shape>()));
+    cases.push_back(spec::sized_case(std::string(shape.name), shape, make_up_case<kFormat>, moe_sizes<Shape>()));
   }
   // The other matrix is 1 wherever it is looked at. What decodes e4m3 meets all scales in the other kernels.
-  const EveryCode<kFp4> every{.scale_step = kFp4 ? 1u : 16u};
+  const EveryCode every{.fp4 = kFp4, .scale_step = kFp4 ? 1u : 16u};
   for (const size_t matrix : {3, 5}) {
     const MoeUpParams p = {
         .rows = every.rows(), .cols = every.kCols, .k = 1, .expert_end = 1, .limit = 3e38f, .x_kind = kFp8};
     cases.push_back({matrix == 3 ? "every_code_of_w1" : "every_code_of_w3", [p, matrix, every](Rng& rng) {
-                       CaseData data = make_up_case<kFp4>({"", p, every.kTokens, 1}, rng);
-                       data.bindings[0].content = spec::to_bytes(spec::one_hot_rows(every.kTokens, every.kCols));
-                       data.bindings[2].content = spec::to_bytes(std::vector<float>(every.kTokens, 1.0f));
-                       put_codes<kFp4>(data, 3, every, matrix != 3);
-                       put_codes<kFp4>(data, 5, every, matrix != 5);
+                       CaseData data = make_up_case<kFormat>({"", p, every.tokens(), 1}, rng);
+                       data.bindings[0].content = spec::to_bytes(spec::one_hot_rows(every.tokens(), every.kCols));
+                       data.bindings[2].content = spec::to_bytes(std::vector<float>(every.tokens(), 1.0f));
+                       put_codes(data, 3, every, matrix != 3);
+                       put_codes(data, 5, every, matrix != 5);
                        return data;
                      }});
   }
   return cases;
 }
 
-template <bool kFp4>
+template <WeightFormat kFormat>
 std::vector<Expected> up_reference(const CaseData& data) {
   const auto p = unpack_params<MoeUpParams>(data.params);
-  const MoeMatrixShape<kFp4> shape{p.rows, p.cols};
+  const ExpertMatrix matrix{kFormat, p.rows, p.cols};
   const auto x = spec::from_bytes<float>(data.bindings[0].content);
   const auto ids = spec::from_bytes<uint32_t>(data.bindings[1].content);
   const auto weights = spec::from_bytes<float>(data.bindings[2].content);
   const double limit = p.limit;
-  const auto product = [&](size_t matrix, uint32_t item, uint32_t r, size_t token) {
+  const auto product = [&](size_t at, uint32_t item, uint32_t r, size_t token) {
     spec::DotReference dot({x.data() + token * p.cols, p.cols}, p.x_kind);
-    for (uint32_t c = 0; c < p.cols; ++c) dot.add(matrix_at(data, matrix, shape, item, r, c), c);
+    const spec::StoredMatrix w = stored_matrix(data, at, matrix, item);
+    for (uint32_t c = 0; c < p.cols; ++c) dot.add(w.at(r, c), c);
     return dot;
   };
   Expected h{.binding = 7};
@@ -150,9 +153,7 @@ std::vector<Expected> up_reference(const CaseData& data) {
   return {h};
 }
 
-}  // namespace
-
-template <bool kFp4>
+template <WeightFormat kFormat>
 KernelSpec moe_up_spec(std::string_view name) {
   constexpr auto kRead = Access::kRead;
   constexpr auto kSlabs = BindingKind::kSlabs;
@@ -183,7 +184,7 @@ KernelSpec moe_up_spec(std::string_view name) {
       .variants = {{.name = "portable",
                     .text = "experts/moe/moe_up.kernel",
                     .workgroup = 64,
-                    .constants = {{"FP4", kFp4 ? 1u : 0u}, {"ROWS", 2}, {"PAIRS", 4}, {"SERIAL", 0}},
+                    .constants = {{"ROWS", 2}, {"PAIRS", 4}, {"SERIAL", 0}},
                     .shared = {{.name = "partial", .type = ElementType::kF32, .count = "WG * 2 * ROWS * PAIRS"},
                                {.name = "counts", .type = ElementType::kU32, .count = "WG"},
                                {.name = "members", .type = ElementType::kU32, .count = "PAIRS"},
@@ -191,19 +192,19 @@ KernelSpec moe_up_spec(std::string_view name) {
                    {.name = "wide",
                     .text = "experts/moe/moe_up.kernel",
                     .workgroup = 8,
-                    .constants = {{"FP4", kFp4 ? 1u : 0u}, {"ROWS", 2}, {"PAIRS", 4}, {"SERIAL", 1}},
+                    .constants = {{"ROWS", 2}, {"PAIRS", 4}, {"SERIAL", 1}},
                     .for_wide_cpu = true},
                    {.name = "texels",
                     .text = "experts/moe/moe_up_texels.kernel",
                     .workgroup = 8,
-                    .constants = {{"FP4", kFp4 ? 1u : 0u}, {"ROWS", 4}, {"SERIAL", 1}},
+                    .constants = {{"ROWS", 4}, {"SERIAL", 1}},
                     .requires_ = {Capability::kSubgroups, Capability::kTexelBuffers},
                     .for_wide_cpu = true,
                     .texels = {"x", "w1", "s1", "w3", "s3"}},
                    {.name = "texels_tile",
-                    .text = "experts/moe/moe_up_texels_tile.kernel",
+                    .text = "experts/moe/moe_texels_tile.kernel",
                     .workgroup = 8,
-                    .constants = {{"FP4", kFp4 ? 1u : 0u}, {"ROWS", 4}, {"SERIAL", 1}, {"TOKENS", 4}},
+                    .constants = {{"ROWS", 4}, {"SERIAL", 1}, {"TOKENS", 4}},
                     .requires_ = {Capability::kSubgroups, Capability::kTexelBuffers},
                     .for_wide_cpu = true,
                     .min_rows = kMoeTiledFrom,
@@ -212,41 +213,47 @@ KernelSpec moe_up_spec(std::string_view name) {
                    {.name = "vector",
                     .text = "experts/moe/moe_up_vector.kernel",
                     .workgroup = 1,
-                    .constants = {{"FP4", kFp4 ? 1u : 0u}, {"ROWS", 4}, {"SERIAL", 1}},
+                    .constants = {{"ROWS", 4}, {"SERIAL", 1}},
                     .for_wide_cpu = true,
                     .dialect = Dialect::kOpenCl},
                    {.name = "panel",
-                    .text = "experts/moe/moe_up_panel.kernel",
+                    .text = "experts/moe/moe_panel.kernel",
                     .workgroup = 1,
-                    .constants = {{"FP4", kFp4 ? 1u : 0u},
-                                  {"ROWS", 16},
-                                  {"PAIRS", kMoeTilePairs},
-                                  {"PANEL", 256},
-                                  {"SERIAL", 1}},
+                    .constants = {{"ROWS", 16}, {"PAIRS", kMoeTilePairs}, {"PANEL", 256}, {"SERIAL", 1}},
                     .shared = {{.name = "panel", .type = ElementType::kF32, .count = "PANEL * 16"}},
                     .for_wide_cpu = true,
                     .min_rows = kMoeTiledFrom,
                     .requires_rows = kMoeTiledFrom,
                     .dialect = Dialect::kOpenCl}},
       .grid = up_grid,
-      .cases = up_cases<kFp4>,
-      .reference = up_reference<kFp4>,
+      .cases = up_cases<kFormat>,
+      .reference = up_reference<kFormat>,
       .tolerance = {.eps = 4,
                     .absolute = 0x1p-126,
                     .why = "two f32 sums in several accumulators and one exp, each with its magnitude; the product of "
                            "two tiny ones has no f32 but 0"},
-      .cost = up_cost<kFp4>};
-  for (Variant& variant : moe_gemv_variants(kFp4, true)) spec.variants.push_back(std::move(variant));
-  for (Variant& variant : moe_tiles_gemv_variants(kFp4, true)) spec.variants.push_back(std::move(variant));
-  for (Variant& variant : moe_tile_variants(kFp4, true)) spec.variants.push_back(std::move(variant));
-  for (Variant& variant : moe_matrix_variants(kFp4, true, spec::may_round_x<MoeUpParams>)) {
+      .cost = up_cost<kFormat>};
+  for (Variant& variant : moe_gemv_variants(true)) spec.variants.push_back(std::move(variant));
+  for (Variant& variant : moe_tiles_gemv_variants(true)) spec.variants.push_back(std::move(variant));
+  for (Variant& variant : moe_tile_variants(true)) spec.variants.push_back(std::move(variant));
+  for (Variant& variant : moe_matrix_variants(true, spec::may_round_x<MoeUpParams>)) {
     spec.variants.push_back(std::move(variant));
   }
-  if (kFp4) spec.variants.push_back(moe_int8_variant(true, has_coarse_x<MoeUpParams>));
+  if (kFormat == WeightFormat::kFp4) spec.variants.push_back(moe_int8_variant(true, has_coarse_x<MoeUpParams>));
+  use_experts(spec, kFormat, true);
   return spec;
 }
 
-template KernelSpec moe_up_spec<true>(std::string_view);
-template KernelSpec moe_up_spec<false>(std::string_view);
+}  // namespace
+
+const KernelSpec& kernels::moe_up_fp4_f32() {
+  static const KernelSpec spec = moe_up_spec<WeightFormat::kFp4>("moe_up_fp4_f32");
+  return spec;
+}
+
+const KernelSpec& kernels::moe_up_fp8_f32() {
+  static const KernelSpec spec = moe_up_spec<WeightFormat::kFp8>("moe_up_fp8_f32");
+  return spec;
+}
 
 }  // namespace nibble

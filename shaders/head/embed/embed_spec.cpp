@@ -1,22 +1,22 @@
-#include "shaders/head/embed/embed_spec.h"
-
 #include <array>
-#include <limits>
 
+#include "runtime/core/kernel_table.h"
 #include "shaders/common/spec_util.h"
+#include "shaders/formats/weight_format.h"
 #include "shaders/head/embed/embed.h"
 
 namespace nibble {
 namespace {
 
-template <bool kBf16>
+template <WeightFormat kFormat>
 Grid embed_grid(std::span<const std::byte> params, const Variant& variant) {
   const auto p = unpack_params<EmbedParams>(params);
-  return {.x = GridDim::constant(spec::ceil_div(kBf16 ? p.cols / 2 : p.cols, variant.workgroup)),
-          .y = GridDim::tokens()};
+  return {
+      .x = GridDim::constant(spec::ceil_div(kFormat == WeightFormat::kBf16 ? p.cols / 2 : p.cols, variant.workgroup)),
+      .y = GridDim::tokens()};
 }
 
-template <bool kBf16>
+template <WeightFormat kFormat>
 CaseData make_case(const EmbedParams& p, uint32_t n_tokens, uint32_t vocab, Rng& rng) {
   std::vector<uint32_t> extra(p.tokens_at - kStepHeaderWords);
   // First the tokens at the ends of the vocabulary and of its piece, as far as there are such.
@@ -26,9 +26,9 @@ CaseData make_case(const EmbedParams& p, uint32_t n_tokens, uint32_t vocab, Rng&
   }
   CaseData data{.params = pack_params(p), .step = spec::step_words({.n_tokens = n_tokens, .position = 3}, extra)};
   const uint32_t rows = p.vocab_end - p.vocab_begin;
-  const size_t row_bytes = size_t{p.cols} * (kBf16 ? 2 : 4);
+  const size_t row_bytes = weight_row_bytes(kFormat, p.cols);
   CaseBinding table{.item_bytes = row_bytes};
-  if (kBf16) {
+  if (kFormat == WeightFormat::kBf16) {
     std::vector<uint16_t> codes(size_t{rows} * p.cols);
     for (uint16_t& code : codes) code = static_cast<uint16_t>(rng.below(0x7f80) | (rng.below(2) << 15));
     table.content = spec::to_bytes(codes);
@@ -41,86 +41,83 @@ CaseData make_case(const EmbedParams& p, uint32_t n_tokens, uint32_t vocab, Rng&
   return data;
 }
 
-template <bool kBf16>
+template <WeightFormat kFormat>
 std::vector<KernelCase> embed_cases() {
   return {{"one_token",
            [](Rng& rng) {
-             return make_case<kBf16>({.cols = 96, .copies = 4, .tokens_at = 8, .vocab_end = 41}, 1, 41, rng);
+             return make_case<kFormat>({.cols = 96, .copies = 4, .tokens_at = 8, .vocab_end = 41}, 1, 41, rng);
            }},
           {"chunk",
            [](Rng& rng) {
-             return make_case<kBf16>({.cols = 134, .copies = 1, .tokens_at = 11, .vocab_end = 67}, 17, 67, rng);
+             return make_case<kFormat>({.cols = 134, .copies = 1, .tokens_at = 11, .vocab_end = 67}, 17, 67, rng);
            }},
           {"every_code",
            [](Rng& rng) {
              const EmbedParams p{.cols = 512, .copies = 1, .tokens_at = 8, .vocab_end = 128};
-             CaseData data = make_case<kBf16>(p, 128, 128, rng);
+             CaseData data = make_case<kFormat>(p, 128, 128, rng);
              for (uint32_t t = 0; t < 128; ++t) data.step[p.tokens_at + t] = t;
              std::vector<std::byte>& table = data.bindings[0].content;
-             for (uint32_t code = 0; kBf16 && code < 0x10000; ++code) std::memcpy(&table[code * 2], &code, 2);
+             for (uint32_t code = 0; kFormat == WeightFormat::kBf16 && code < 0x10000; ++code)
+               std::memcpy(&table[code * 2], &code, 2);
              return data;
            }},
           {"piece_of_the_vocabulary", [](Rng& rng) {
              const EmbedParams p{.cols = 26, .copies = 3, .tokens_at = 8, .vocab_begin = 5, .vocab_end = 14};
-             return make_case<kBf16>(p, 17, 19, rng);
+             return make_case<kFormat>(p, 17, 19, rng);
            }}};
 }
 
-template <bool kBf16>
+template <WeightFormat kFormat>
 std::vector<Expected> embed_reference(const CaseData& data) {
   const auto p = unpack_params<EmbedParams>(data.params);
-  const std::span<const std::byte> table = data.bindings[0].content;
+  const spec::StoredMatrix table{.format = kFormat, .codes = data.bindings[0].content, .cols = p.cols};
   Expected x{.binding = 1};
   for (uint32_t t = 0; t < data.step[kStepTokens]; ++t) {
     const uint32_t token = data.step[p.tokens_at + t];
     const bool inside = token >= p.vocab_begin && token < p.vocab_end;
     for (uint32_t i = 0; i < p.copies * p.cols; ++i) {
-      const size_t at = size_t{token - p.vocab_begin} * p.cols + i % p.cols;
-      double value = kUntouched;
-      if (inside && kBf16) {
-        uint16_t code;
-        std::memcpy(&code, table.data() + at * 2, 2);
-        value = spec::bf16(code);
-      } else if (inside) {
-        float stored;
-        std::memcpy(&stored, table.data() + at * 4, 4);
-        value = stored;
-      }
-      x.values.push_back(value);
+      x.values.push_back(inside ? table.at(token - p.vocab_begin, i % p.cols) : kUntouched);
     }
   }
   return {x};
 }
 
-template <bool kBf16>
+template <WeightFormat kFormat>
 Cost embed_cost(std::span<const std::byte> params, const StepHeader& step) {
   const auto p = unpack_params<EmbedParams>(params);
-  return {.bytes = uint64_t{step.n_tokens} * p.cols * ((kBf16 ? 2 : 4) + 4 * p.copies), .flops = 0};
+  return {.bytes = uint64_t{step.n_tokens} * (weight_row_bytes(kFormat, p.cols) + uint64_t{4} * p.cols * p.copies),
+          .flops = 0};
+}
+
+template <WeightFormat kFormat>
+KernelSpec embed_spec(std::string_view name) {
+  KernelSpec spec{.name = name,
+                  .formula = "x[t,c,:] = table[token(t),:] for every copy c, token(t) = step[tokens_at + t]",
+                  .bindings = {{"table", kFormat == WeightFormat::kBf16 ? ElementType::kU32 : ElementType::kF32,
+                                Access::kRead, BindingKind::kSlabs, "[vocab, cols]"},
+                               {"x", ElementType::kF32, Access::kWrite, BindingKind::kBuffer, "[T, copies, cols]"},
+                               {"step", ElementType::kU32, Access::kRead, BindingKind::kStep, ""}},
+                  .params = {{"cols"}, {"copies"}, {"tokens_at"}, {"vocab_begin"}, {"vocab_end"}},
+                  .variants = {{.name = "portable", .text = "head/embed/embed.kernel", .workgroup = 64}},
+                  .grid = embed_grid<kFormat>,
+                  .cases = embed_cases<kFormat>,
+                  .reference = embed_reference<kFormat>,
+                  .tolerance = {.eps = 0, .why = "a copy"},
+                  .cost = embed_cost<kFormat>};
+  use_format(spec, kFormat);
+  return spec;
 }
 
 }  // namespace
 
-template <bool kBf16>
-KernelSpec embed_spec(std::string_view name) {
-  return {.name = name,
-          .formula = "x[t,c,:] = table[token(t),:] for every copy c, token(t) = step[tokens_at + t]",
-          .bindings = {{"table", kBf16 ? ElementType::kU32 : ElementType::kF32, Access::kRead, BindingKind::kSlabs,
-                        "[vocab, cols]"},
-                       {"x", ElementType::kF32, Access::kWrite, BindingKind::kBuffer, "[T, copies, cols]"},
-                       {"step", ElementType::kU32, Access::kRead, BindingKind::kStep, ""}},
-          .params = {{"cols"}, {"copies"}, {"tokens_at"}, {"vocab_begin"}, {"vocab_end"}},
-          .variants = {{.name = "portable",
-                        .text = "head/embed/embed.kernel",
-                        .workgroup = 64,
-                        .constants = {{"BF16", kBf16 ? 1u : 0u}}}},
-          .grid = embed_grid<kBf16>,
-          .cases = embed_cases<kBf16>,
-          .reference = embed_reference<kBf16>,
-          .tolerance = {.eps = 0, .why = "a copy"},
-          .cost = embed_cost<kBf16>};
+const KernelSpec& kernels::embed_bf16() {
+  static const KernelSpec spec = embed_spec<WeightFormat::kBf16>("embed_bf16");
+  return spec;
 }
 
-template KernelSpec embed_spec<true>(std::string_view);
-template KernelSpec embed_spec<false>(std::string_view);
+const KernelSpec& kernels::embed_f32() {
+  static const KernelSpec spec = embed_spec<WeightFormat::kF32>("embed_f32");
+  return spec;
+}
 
 }  // namespace nibble

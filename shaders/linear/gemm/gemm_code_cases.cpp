@@ -52,20 +52,20 @@ CaseData every_bf16(uint32_t x_kind, Rng& rng) {
 
 }  // namespace
 
-template <uint32_t kBits>
+template <WeightFormat kFormat>
 std::vector<KernelCase> gemm_code_cases() {
-  if constexpr (kBits == 32) return {};
+  if constexpr (kFormat == WeightFormat::kF32) return {};
   const auto add = [](std::string name, XKind kind) {
     return KernelCase{std::move(name), [kind](Rng& rng) {
                         const auto x_kind = static_cast<uint32_t>(kind);
-                        return kBits == 8 ? every_e4m3(x_kind, rng) : every_bf16(x_kind, rng);
+                        return kFormat == WeightFormat::kFp8 ? every_e4m3(x_kind, rng) : every_bf16(x_kind, rng);
                       }};
   };
   return {add("every_code", XKind::kFloat), add("every_code_fp8_activations", XKind::kFp8)};
 }
 
-template std::vector<KernelCase> gemm_code_cases<8>();
-template std::vector<KernelCase> gemm_code_cases<16>();
-template std::vector<KernelCase> gemm_code_cases<32>();
+template std::vector<KernelCase> gemm_code_cases<WeightFormat::kFp8>();
+template std::vector<KernelCase> gemm_code_cases<WeightFormat::kBf16>();
+template std::vector<KernelCase> gemm_code_cases<WeightFormat::kF32>();
 
 }  // namespace nibble

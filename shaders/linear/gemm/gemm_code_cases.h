@@ -4,14 +4,15 @@
 #include <vector>
 
 #include "runtime/core/kernel_spec.h"
+#include "shaders/formats/weight_format.h"
 
 namespace nibble {
 
-template <uint32_t kBits>
+template <WeightFormat kFormat>
 std::vector<KernelCase> gemm_code_cases();
 
-extern template std::vector<KernelCase> gemm_code_cases<8>();
-extern template std::vector<KernelCase> gemm_code_cases<16>();
-extern template std::vector<KernelCase> gemm_code_cases<32>();
+extern template std::vector<KernelCase> gemm_code_cases<WeightFormat::kFp8>();
+extern template std::vector<KernelCase> gemm_code_cases<WeightFormat::kBf16>();
+extern template std::vector<KernelCase> gemm_code_cases<WeightFormat::kF32>();
 
 }  // namespace nibble

@@ -23,10 +23,9 @@ inline uint64_t gemm_cpu_items(const CpuArgs& args) {
 // Rows [begin, end) of the dispatch, all of one group, times every row of x.
 template <WeightFormat kFormat, CpuIsa kIsa>
 void gemm_cpu_rows(const CpuArgs& args, const GemmParams& p, uint32_t begin, uint32_t end) {
-  constexpr bool kScaled = kFormat == WeightFormat::kFp8;
   const uint32_t group = p.group_rows == 0 ? 0 : (p.row_begin + begin) / p.group_rows;
   const auto* x = args.bindings[0].as<const float>() + size_t{group} * p.cols;
-  auto* y = args.bindings[kScaled ? 3 : 2].as<float>() + p.y_offset;
+  auto* y = args.bindings[has_scales(kFormat) ? 3 : 2].as<float>() + p.y_offset;
   const WeightBlock block = gemm_weight_block<kFormat>(args, p, begin, end);
   const uint32_t count = args.count(p.count_at) * p.rows_per_token;
   float sums[kGemmCpuRows * kMaxDotTokens];

@@ -13,7 +13,7 @@ namespace nibble {
 template <WeightFormat kFormat>
 WeightBlock gemm_weight_block(const CpuArgs& args, const GemmParams& p, uint32_t begin, uint32_t end) {
   return {.codes = args.bindings[1].views[0] + begin * weight_row_bytes(kFormat, p.cols),
-          .scales = kFormat == WeightFormat::kFp8 ? args.bindings[2].views[0] : nullptr,
+          .scales = has_scales(kFormat) ? args.bindings[2].views[0] : nullptr,
           .scale_row = p.row_begin + begin,
           .rows = end - begin,
           .cols = p.cols};

@@ -65,13 +65,12 @@ void gemm_prepare(const CpuArgs& args, uint64_t begin, uint64_t end) {
 // Rows [begin, end) of the dispatch, at most kPackedRows and all of one group, times every row of x.
 template <WeightFormat kFormat, CpuIsa kIsa>
 void gemm_packed_rows(const CpuArgs& args, const GemmParams& p, uint32_t begin, uint32_t end) {
-  constexpr bool kScaled = kFormat == WeightFormat::kFp8;
   const PackedDot& dot = gemm_packed_dot<kFormat, kIsa>(p);
   const uint32_t group = p.group_rows == 0 ? 0 : (p.row_begin + begin) / p.group_rows - GemmGroups(p).first;
   const size_t packed_bytes = dot.packed_bytes(p.cols);
   const uint32_t count = gemm_rows_of_x(args, p);
   const std::byte* packed = args.scratch.data() + size_t{group} * count * packed_bytes;
-  auto* y = args.bindings[kScaled ? 3 : 2].as<float>() + p.y_offset;
+  auto* y = args.bindings[has_scales(kFormat) ? 3 : 2].as<float>() + p.y_offset;
   const WeightBlock block = gemm_weight_block<kFormat>(args, p, begin, end);
   float sums[kPackedTokens * kPackedRows];
   for (uint32_t first = 0; first < count; first += kPackedTokens) {

@@ -1,11 +1,11 @@
-#include "shaders/linear/gemm/gemm_spec.h"
-
 #include <bit>
 #include <cmath>
 #include <limits>
 
+#include "runtime/core/kernel_table.h"
 #include "runtime/core/x_kind.h"
 #include "shaders/common/spec_util.h"
+#include "shaders/formats/weight_format.h"
 #include "shaders/linear/gemm/gemm.h"
 #include "shaders/linear/gemm/gemm_code_cases.h"
 
@@ -20,13 +20,14 @@ Grid gemm_grid(std::span<const std::byte> params, const Variant& variant) {
           .y = spec::rows_dim(p.count_at, p.rows_per_token, spec::constant_of(variant, "TOKENS"))};
 }
 
-template <uint32_t kBits>
+template <WeightFormat kFormat>
 Cost gemm_cost(std::span<const std::byte> params, const StepHeader& step) {
   const auto p = unpack_params<GemmParams>(params);
   const uint64_t rows = spec::row_count(step, p.count_at, p.rows_per_token);
   const uint64_t weights = uint64_t{p.rows} * p.cols;
   const uint64_t groups = p.group_rows == 0 ? 1 : spec::ceil_div(p.rows, p.group_rows);
-  return {.bytes = weights * kBits / 8 + rows * (groups * p.cols + p.rows) * 4, .flops = 2 * weights * rows};
+  return {.bytes = p.rows * weight_row_bytes(kFormat, p.cols) + rows * (groups * p.cols + p.rows) * 4,
+          .flops = 2 * weights * rows};
 }
 
 // Of matrices that have tiles for all of a GPU.
@@ -35,12 +36,12 @@ bool may_round_much_x(std::span<const std::byte> params) {
 }
 
 // For GPUs: by how many rows of x there are at least. A weight is decoded once per TOKENS of them.
-std::vector<Variant> gpu_variants(uint32_t bits) {
+std::vector<Variant> gpu_variants(WeightFormat format) {
   const auto gemv = [&](std::string_view name, std::string_view subgroups_name, uint32_t rows, uint32_t tokens) {
     Variant plain{.name = name,
                   .text = "linear/gemm/gemm_gemv.kernel",
                   .workgroup = 64,
-                  .constants = {{"WEIGHT_BITS", bits}, {"ROWS", rows}, {"TOKENS", tokens}, {"SERIAL", 0}},
+                  .constants = {{"ROWS", rows}, {"TOKENS", tokens}, {"SERIAL", 0}},
                   .shared = {{.name = "partial", .type = ElementType::kF32, .count = "WG * ROWS * TOKENS"}},
                   .min_rows = tokens == 1 ? 0u : 2u};
     Variant subgroups = plain;
@@ -55,29 +56,28 @@ std::vector<Variant> gpu_variants(uint32_t bits) {
     return Variant{.name = name,
                    .text = "linear/gemm/gemm_tile.kernel",
                    .workgroup = 128,
-                   .constants = {{"WEIGHT_BITS", bits}, {"ROWS", 128}, {"TOKENS", tokens}, {"SERIAL", 0}},
+                   .constants = {{"ROWS", 128}, {"TOKENS", tokens}, {"SERIAL", 0}},
                    .shared = {{.name = "w_tile", .type = ElementType::kF32, .count = "16 * ROWS"},
                               {.name = "x_tile", .type = ElementType::kF32, .count = "16 * TOKENS"}},
                    .min_rows = min_rows};
   };
   const auto matrix = [&](std::string_view name, uint32_t tokens, uint32_t parts, uint32_t min_rows) {
-    return Variant{
-        .name = name,
-        .text = "linear/gemm/gemm_matrix.kernel",
-        .workgroup = 2 * tokens,
-        .constants = {{"WEIGHT_BITS", bits}, {"ROWS", 128}, {"TOKENS", tokens}, {"PARTS", parts}, {"SERIAL", 0}},
-        .shared = {{.name = "w_tile", .type = ElementType::kU32x4, .count = "5 * ROWS"},
-                   {.name = "x_tile", .type = ElementType::kU32x4, .count = "5 * TOKENS * PARTS"},
-                   {.name = "out_tile", .type = ElementType::kF32, .count = "8 * WG"}},
-        .requires_ = {Capability::kMatrixUnits},
-        .min_rows = min_rows,
-        .dialect = Dialect::kGlsl};
+    return Variant{.name = name,
+                   .text = "linear/gemm/gemm_matrix.kernel",
+                   .workgroup = 2 * tokens,
+                   .constants = {{"ROWS", 128}, {"TOKENS", tokens}, {"PARTS", parts}, {"SERIAL", 0}},
+                   .shared = {{.name = "w_tile", .type = ElementType::kU32x4, .count = "5 * ROWS"},
+                              {.name = "x_tile", .type = ElementType::kU32x4, .count = "5 * TOKENS * PARTS"},
+                              {.name = "out_tile", .type = ElementType::kF32, .count = "8 * WG"}},
+                   .requires_ = {Capability::kMatrixUnits},
+                   .min_rows = min_rows,
+                   .dialect = Dialect::kGlsl};
   };
   std::vector<Variant> variants = gemv("gemv", "gemv_subgroups", 4, 1);
   for (Variant& variant : gemv("gemv4", "gemv4_subgroups", 2, 4)) variants.push_back(std::move(variant));
   variants.push_back(tile("tile32", 32, 16));
   variants.push_back(tile("tile64", 64, 64));
-  if (bits == 32) return variants;
+  if (format == WeightFormat::kF32) return variants;
   variants.push_back(spec::emulated_matrices("matrix3_emulated", matrix("matrix3", 64, 3, 16)));
   variants.push_back(spec::emulated_matrices("matrix128_emulated", matrix("matrix128", 128, 1, 256)));
   variants.back().serves = spec::may_round_x<GemmParams>;
@@ -90,17 +90,17 @@ std::vector<Variant> gpu_variants(uint32_t bits) {
 }
 
 // For steps of at least half a tile's tokens.
-template <uint32_t kBits>
+template <WeightFormat kFormat>
 Variant texels_variant(std::string_view name, uint32_t tokens) {
   Variant variant = {.name = name,
                      .text = "linear/gemm/gemm_texels.kernel",
                      .workgroup = 8,
-                     .constants = {{"WEIGHT_BITS", kBits}, {"ROWS", 8}, {"TOKENS", tokens}, {"SERIAL", 0}},
+                     .constants = {{"ROWS", 8}, {"TOKENS", tokens}, {"SERIAL", 0}},
                      .requires_ = {Capability::kSubgroups, Capability::kTexelBuffers},
                      .for_wide_cpu = true,
                      .min_rows = (tokens + 1) / 2,
                      .texels = {"x", "w"}};
-  if (kBits == 8) variant.texels.emplace_back("scale");
+  if (has_scales(kFormat)) variant.texels.emplace_back("scale");
   return variant;
 }
 
@@ -113,9 +113,9 @@ struct Shape {
   uint32_t all_rows = 0;  // of the whole matrix; scales cover it
 };
 
-std::vector<std::byte> random_weights(Rng& rng, uint32_t bits, size_t count) {
-  if (bits == 32) return spec::to_bytes(spec::normal_floats(rng, count));
-  if (bits == 16) {
+std::vector<std::byte> random_weights(Rng& rng, WeightFormat format, size_t count) {
+  if (format == WeightFormat::kF32) return spec::to_bytes(spec::normal_floats(rng, count));
+  if (format == WeightFormat::kBf16) {
     std::vector<uint16_t> codes(count);
     const std::vector<float> values = spec::normal_floats(rng, count);
     for (size_t i = 0; i < count; ++i) codes[i] = static_cast<uint16_t>(std::bit_cast<uint32_t>(values[i]) >> 16);
@@ -143,8 +143,8 @@ std::vector<float> spaced_activations(Rng& rng, uint32_t rows, const GemmParams&
 
 // Leaves four columns of every 32, other ones in each row. gemm_matrix.kernel multiplies x in three parts, of which the
 // last shows only in sums of so few products.
-void make_sparse(std::vector<std::byte>& weights, uint32_t bits, uint32_t cols) {
-  const size_t bytes = bits / 8;
+void make_sparse(std::vector<std::byte>& weights, WeightFormat format, uint32_t cols) {
+  const size_t bytes = format_info(format).bits / 8;
   for (size_t i = 0; i < weights.size(); ++i) {
     const size_t row = i / bytes / cols;
     const size_t col = i / bytes % cols;
@@ -152,19 +152,19 @@ void make_sparse(std::vector<std::byte>& weights, uint32_t bits, uint32_t cols) 
   }
 }
 
-template <uint32_t kBits>
+template <WeightFormat kFormat>
 CaseData make_case(const Shape& shape, Rng& rng) {
   const GemmParams& p = shape.params;
   const uint32_t rows = spec::row_count(shape.step, p.count_at, p.rows_per_token);
   CaseData data{.params = pack_params(p), .step = spec::step_words(shape.step)};
   data.bindings.push_back({.content = spec::to_bytes(spaced_activations(rng, rows, p))});
-  data.bindings.push_back({.content = random_weights(rng, kBits, size_t{p.rows} * p.cols)});
-  if (shape.name.ends_with("sparse_rows")) make_sparse(data.bindings.back().content, kBits, p.cols);
-  if constexpr (kBits == 8) {
-    std::vector<uint8_t> scales(size_t{spec::ceil_div(shape.all_rows, 128)} * spec::ceil_div(p.cols, 128));
+  data.bindings.push_back({.content = random_weights(rng, kFormat, size_t{p.rows} * p.cols)});
+  if (shape.name.ends_with("sparse_rows")) make_sparse(data.bindings.back().content, kFormat, p.cols);
+  if constexpr (has_scales(kFormat)) {
+    std::vector<uint8_t> scales(scale_bytes(kFormat, shape.all_rows, p.cols));
     for (uint8_t& scale : scales) scale = static_cast<uint8_t>(118 + rng.below(12));
     if (shape.name.ends_with("scale_codes")) scales = {0, 1, 130, 200, 1, 0};
-    scales.resize((scales.size() + 3) / 4 * 4);
+    scales.resize(bound_scale_bytes(kFormat, shape.all_rows, p.cols));
     data.bindings.push_back({.content = spec::to_bytes(scales)});
   }
   data.bindings.push_back({.content = spec::to_bytes(spec::normal_floats(rng, size_t{rows} * p.y_stride))});
@@ -174,7 +174,7 @@ CaseData make_case(const Shape& shape, Rng& rng) {
 
 // Together the numbers of tokens have every remainder by 8: invocations that compute 8 of them guard each by itself.
 // cols are multiples of 16, which suits every weight format; 144, 272 and 80 leave partial 128-blocks.
-template <uint32_t kBits>
+template <WeightFormat kFormat>
 std::vector<KernelCase> gemm_cases() {
   constexpr auto kFp8 = static_cast<uint32_t>(XKind::kFp8);
   constexpr auto kCoarse = static_cast<uint32_t>(XKind::kCoarse);
@@ -255,8 +255,9 @@ std::vector<KernelCase> gemm_cases() {
   std::vector<KernelCase> cases;
   for (const Shape& shape : shapes) {
     const auto make = [](const Shape& s, Rng& rng) {
-      CaseData data = make_case<kBits>(s, rng);
-      if (kBits == 8 && s.name == "one_block_of_scale_code_0") data.bindings[2].content.assign(4, std::byte{0});
+      CaseData data = make_case<kFormat>(s, rng);
+      if (has_scales(kFormat) && s.name == "one_block_of_scale_code_0")
+        data.bindings[2].content.assign(4, std::byte{0});
       return data;
     };
     std::vector<spec::SizeOf<Shape>> sizes = {{"rows", [](Shape& s) -> uint32_t& { return s.params.rows; }},
@@ -264,33 +265,20 @@ std::vector<KernelCase> gemm_cases() {
     spec::add_tokens(sizes, shape.step);
     cases.push_back(spec::sized_case(std::string(shape.name), shape, make, sizes));
   }
-  for (KernelCase& code_case : gemm_code_cases<kBits>()) cases.push_back(std::move(code_case));
+  for (KernelCase& code_case : gemm_code_cases<kFormat>()) cases.push_back(std::move(code_case));
   return cases;
 }
 
-template <uint32_t kBits>
+template <WeightFormat kFormat>
 std::vector<Expected> gemm_reference(const CaseData& data) {
   const auto p = unpack_params<GemmParams>(data.params);
-  const size_t y_at = kBits == 8 ? 3 : 2;
+  const size_t y_at = has_scales(kFormat) ? 3 : 2;
   const auto x = spec::from_bytes<float>(data.bindings[0].content);
   const auto before = spec::from_bytes<float>(data.bindings[y_at].content);
-  const std::span<const std::byte> stored = data.bindings[1].content;
-  const auto weight = [&](uint32_t row, uint32_t col) {
-    const size_t i = size_t{row} * p.cols + col;
-    if constexpr (kBits == 32) {
-      float value;
-      std::memcpy(&value, stored.data() + i * 4, 4);
-      return double{value};
-    } else if constexpr (kBits == 16) {
-      uint16_t code;
-      std::memcpy(&code, stored.data() + i * 2, 2);
-      return spec::bf16(code);
-    } else {
-      return spec::Fp8Matrix{stored, data.bindings[2].content, p.cols, p.row_begin}.at(row, col);
-    }
-  };
+  spec::StoredMatrix w{.format = kFormat, .codes = data.bindings[1].content, .cols = p.cols, .row_begin = p.row_begin};
+  if (has_scales(kFormat)) w.scales = data.bindings[2].content;
   // Processors' dot products of bf16 take subnormal numbers for zero.
-  const bool flushes = kBits == 16 && p.x_kind != static_cast<uint32_t>(XKind::kFloat);
+  const bool flushes = kFormat == WeightFormat::kBf16 && p.x_kind != static_cast<uint32_t>(XKind::kFloat);
   const uint32_t rows = data.step[p.count_at] * p.rows_per_token;
   Expected y{.binding = y_at};
   y.values.assign(before.size(), kUntouched);
@@ -304,9 +292,9 @@ std::vector<Expected> gemm_reference(const CaseData& data) {
       spec::DotReference dot(row_of_x, p.x_kind, p.accumulate != 0 ? before[at] : 0.0);
       double flushed = 0;
       for (uint32_t c = 0; c < p.cols; ++c) {
-        const double w = weight(r, c);
-        dot.add(w, c);
-        if (flushes && std::fabs(w) < 0x1p-126) flushed += std::fabs(w * row_of_x[c]);
+        const double weight = w.at(r, c);
+        dot.add(weight, c);
+        if (flushes && std::fabs(weight) < 0x1p-126) flushed += std::fabs(weight * row_of_x[c]);
       }
       y.values[at] = dot.value();
       y.scales[at] = dot.magnitude();
@@ -316,9 +304,7 @@ std::vector<Expected> gemm_reference(const CaseData& data) {
   return {y};
 }
 
-}  // namespace
-
-template <uint32_t kBits>
+template <WeightFormat kFormat>
 KernelSpec gemm_spec(std::string_view name, std::string_view formula) {
   KernelSpec spec{
       .name = name,
@@ -337,14 +323,14 @@ KernelSpec gemm_spec(std::string_view name, std::string_view formula) {
                  {"rows_per_token"},
                  {"x_kind"}},
       .grid = gemm_grid,
-      .cases = gemm_cases<kBits>,
-      .reference = gemm_reference<kBits>,
+      .cases = gemm_cases<kFormat>,
+      .reference = gemm_reference<kFormat>,
       .tolerance = {.eps = 4,
                     .absolute = 2064 * 0x1p-150,
                     .why = "f32 sums of at most 2064 products in several accumulators, against Σ|w·x|; products below "
                            "2^-126 lie on a grid of 2^-149"},
-      .cost = gemm_cost<kBits>};
-  if (kBits == 8) {
+      .cost = gemm_cost<kFormat>};
+  if (has_scales(kFormat)) {
     spec.bindings.push_back({"scale", ElementType::kU32, Access::kRead, BindingKind::kBuffer,
                              "bytes [ceil(all rows/128), ceil(cols/128)]"});
   }
@@ -353,36 +339,54 @@ KernelSpec gemm_spec(std::string_view name, std::string_view formula) {
   spec.variants.push_back({.name = "portable",
                            .text = "linear/gemm/gemm.kernel",
                            .workgroup = 64,
-                           .constants = {{"WEIGHT_BITS", kBits}, {"ROWS", 4}, {"TOKENS", 4}, {"SERIAL", 0}},
+                           .constants = {{"ROWS", 4}, {"TOKENS", 4}, {"SERIAL", 0}},
                            .shared = {{.name = "partial", .type = ElementType::kF32, .count = "WG * ROWS * TOKENS"}}});
   spec.variants.push_back({.name = "wide",
                            .text = "linear/gemm/gemm.kernel",
                            .workgroup = 8,
-                           .constants = {{"WEIGHT_BITS", kBits}, {"ROWS", 4}, {"TOKENS", 4}, {"SERIAL", 1}},
+                           .constants = {{"ROWS", 4}, {"TOKENS", 4}, {"SERIAL", 1}},
                            .for_wide_cpu = true});
-  for (Variant& variant : gpu_variants(kBits)) spec.variants.push_back(std::move(variant));
-  spec.variants.push_back(texels_variant<kBits>("texels", 1));
-  spec.variants.push_back(texels_variant<kBits>("texels_tile", 4));
+  for (Variant& variant : gpu_variants(kFormat)) spec.variants.push_back(std::move(variant));
+  spec.variants.push_back(texels_variant<kFormat>("texels", 1));
+  spec.variants.push_back(texels_variant<kFormat>("texels_tile", 4));
   spec.variants.push_back({.name = "vector",
                            .text = "linear/gemm/gemm_vector.kernel",
                            .workgroup = 1,
-                           .constants = {{"WEIGHT_BITS", kBits}, {"ROWS", 4}, {"TOKENS", 1}, {"SERIAL", 1}},
+                           .constants = {{"ROWS", 4}, {"TOKENS", 1}, {"SERIAL", 1}},
                            .for_wide_cpu = true,
                            .dialect = Dialect::kOpenCl});
-  spec.variants.push_back(
-      {.name = "panel",
-       .text = "linear/gemm/gemm_panel.kernel",
-       .workgroup = 1,
-       .constants = {{"WEIGHT_BITS", kBits}, {"ROWS", 16}, {"TOKENS", 64}, {"PANEL", 256}, {"SERIAL", 1}},
-       .shared = {{.name = "panel", .type = ElementType::kF32, .count = "PANEL * 16"}},
-       .for_wide_cpu = true,
-       .min_rows = 2,
-       .dialect = Dialect::kOpenCl});
+  spec.variants.push_back({.name = "panel",
+                           .text = "linear/gemm/gemm_panel.kernel",
+                           .workgroup = 1,
+                           .constants = {{"ROWS", 16}, {"TOKENS", 64}, {"PANEL", 256}, {"SERIAL", 1}},
+                           .shared = {{.name = "panel", .type = ElementType::kF32, .count = "PANEL * 16"}},
+                           .for_wide_cpu = true,
+                           .min_rows = 2,
+                           .dialect = Dialect::kOpenCl});
+  use_format(spec, kFormat);
   return spec;
 }
 
-template KernelSpec gemm_spec<8>(std::string_view, std::string_view);
-template KernelSpec gemm_spec<16>(std::string_view, std::string_view);
-template KernelSpec gemm_spec<32>(std::string_view, std::string_view);
+}  // namespace
+
+const KernelSpec& kernels::gemm_fp8_f32() {
+  static const KernelSpec spec =
+      gemm_spec<WeightFormat::kFp8>("gemm_fp8_f32",
+                                    "y[t, y_offset + r] (+)= Σ_c W[r,c]·x[t, g·cols + c]; W [rows, cols] e4m3, scale "
+                                    "e8m0 [ceil(·/128), ceil(cols/128)]");
+  return spec;
+}
+
+const KernelSpec& kernels::gemm_bf16_f32() {
+  static const KernelSpec spec = gemm_spec<WeightFormat::kBf16>(
+      "gemm_bf16_f32", "y[t, y_offset + r] (+)= Σ_c W[r,c]·x[t, g·cols + c]; W [rows, cols] bf16");
+  return spec;
+}
+
+const KernelSpec& kernels::gemm_f32_f32() {
+  static const KernelSpec spec = gemm_spec<WeightFormat::kF32>(
+      "gemm_f32_f32", "y[t, y_offset + r] (+)= Σ_c W[r,c]·x[t, g·cols + c]; W [rows, cols] f32");
+  return spec;
+}
 
 }  // namespace nibble

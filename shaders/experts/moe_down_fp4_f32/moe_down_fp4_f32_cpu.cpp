@@ -1,9 +1,0 @@
-#include "shaders/experts/moe/moe_cpu.h"
-
-namespace nibble {
-
-std::vector<CpuKernel> cpu_kernels::moe_down_fp4_f32() {
-  return moe_down_cpu_kernels<WeightFormat::kFp4>("moe_down_fp4_f32");
-}
-
-}  // namespace nibble
