@@ -8,15 +8,16 @@
 namespace nibble {
 namespace {
 
+[[maybe_unused]] inline float hc_inverse_rms(const float* x, size_t width, float eps) {
+  return 1.0f / std::sqrt(dot_lanes(x, x, width) / static_cast<float>(width) + eps);
+}
+
 // mixes[t·rows + m] = (x[t]·fn[m])·rsqrt(mean(x[t]²) + eps), m < rows; x [T, width]. Several tokens share what is
 // loaded of fn, which the first cache does not hold.
 template <size_t T>
 inline void hc_mixes(float* mixes, const float* x, const float* fn, size_t width, size_t rows, float eps) {
   float inverse_rms[T];
-  for (size_t t = 0; t < T; ++t) {
-    const float* own = x + t * width;
-    inverse_rms[t] = 1.0f / std::sqrt(dot_lanes(own, own, width) / static_cast<float>(width) + eps);
-  }
+  for (size_t t = 0; t < T; ++t) inverse_rms[t] = hc_inverse_rms(x + t * width, width, eps);
   for (size_t m = 0; m < rows; ++m) {
     float sums[T];
     dot_rows<T>(sums, x, width, fn + m * width, width);
@@ -29,7 +30,7 @@ inline void hc_mixes(float* mixes, const float* x, const float* fn, size_t width
                                          size_t cols, float eps) {
   std::memset(out, 0, cols * sizeof(float));
   for (size_t j = 0; j < copies; ++j) add_scaled(out, pre[j], x + j * cols, cols);
-  const float inverse_rms = 1.0f / std::sqrt(dot_lanes(out, out, cols) / static_cast<float>(cols) + eps);
+  const float inverse_rms = hc_inverse_rms(out, cols, eps);
   for (size_t d = 0; d < cols; ++d) out[d] = norm[d] * (out[d] * inverse_rms);
 }
 

@@ -37,6 +37,7 @@ std::vector<KernelCase> cases() {
       add("4_copies_1_token", {.cols = 4096, .copies = 4, .sinkhorn_iters = 20}, {.n_tokens = 1}),
       add("2_copies_odd_width", {.cols = 67, .copies = 2, .sinkhorn_iters = 7}, {.n_tokens = 5, .position = 9}),
       add("3_copies_narrow", {.cols = 13, .copies = 3, .sinkhorn_iters = 2}, {.n_tokens = 2}),
+      add("19_tokens", {.cols = 52, .copies = 4, .sinkhorn_iters = 4}, {.n_tokens = 19}),
       add("8_copies", {.cols = 130, .copies = 8, .sinkhorn_iters = 3}, {.n_tokens = 3}),
       // A large epsilon shows in which order rows and columns are divided, and how often.
       add("1_pass", {.cols = 256, .copies = 4, .sinkhorn_iters = 1, .hc_eps = 0.0625f}, {.n_tokens = 4}),

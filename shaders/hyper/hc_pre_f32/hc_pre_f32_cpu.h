@@ -68,24 +68,81 @@ struct CpuHcInputs {
 
 [[maybe_unused]] uint64_t hc_pre_items(const CpuArgs& args) { return args.step.n_tokens; }
 
+// Few tokens are not work for many threads: their products with fn, of which a V4-Flash layer has 1.5 MB, are a first
+// phase by rows of fn. Each token's sums are added up in one order either way.
+constexpr uint32_t kHcFewTokens = 16;
+constexpr uint64_t kHcTogether = 4;
+
+[[maybe_unused]] uint64_t hc_mix_rows(const CpuArgs& args) {
+  const size_t copies = args.get<HcPreParams>().copies;
+  return copies * (copies + 2);
+}
+
+[[maybe_unused]] uint64_t hc_pre_prepare_items(const CpuArgs& args) {
+  return args.step.n_tokens <= kHcFewTokens ? hc_mix_rows(args) : 0;
+}
+
+[[maybe_unused]] uint64_t hc_pre_scratch_bytes(const CpuArgs& args) {
+  return hc_pre_prepare_items(args) * args.step.n_tokens * sizeof(float);
+}
+
+// Scratch [T, rows]: x[t]·fn[m] for rows [begin, end).
+[[maybe_unused]] void hc_pre_prepare(const CpuArgs& args, uint64_t begin, uint64_t end) {
+  const auto p = args.get<HcPreParams>();
+  const size_t width = size_t{p.copies} * p.cols;
+  const size_t rows = hc_mix_rows(args);
+  const auto* x = args.bindings[0].as<float>();
+  const auto* fn = args.bindings[1].as<float>();
+  auto* products = reinterpret_cast<float*>(args.scratch.data());
+  for (uint64_t m = begin; m < end; ++m) {
+    for (uint64_t t = 0; t < args.step.n_tokens;) {
+      float sums[kHcTogether];
+      const bool is_block = t + kHcTogether <= args.step.n_tokens;
+      is_block ? dot_rows<kHcTogether>(sums, x + t * width, width, fn + m * width, width)
+               : dot_rows<1>(sums, x + t * width, width, fn + m * width, width);
+      const uint64_t count = is_block ? kHcTogether : 1;
+      for (uint64_t i = 0; i < count; ++i) products[(t + i) * rows + m] = sums[i];
+      t += count;
+    }
+  }
+}
+
 [[maybe_unused]] void hc_pre_run(const CpuArgs& args, uint64_t begin, uint64_t end) {
   const auto p = args.get<HcPreParams>();
-  const size_t copies = p.copies;
-  const size_t width = copies * p.cols;
+  const size_t width = size_t{p.copies} * p.cols;
   const CpuHcInputs in = hc_pre_inputs(args);
-  const size_t rows = copies * (copies + 2);
-  constexpr uint64_t kTogether = 4;
-  float mixes[kTogether * kMaxHcCopies * (kMaxHcCopies + 2)];
+  const size_t rows = hc_mix_rows(args);
+  const bool is_prepared = hc_pre_prepare_items(args) > 0;
+  float mixes[kHcTogether * kMaxHcCopies * (kMaxHcCopies + 2)];
   for (uint64_t first = begin; first < end;) {
-    const bool is_block = first + kTogether <= end;
     const float* x = in.streams + first * width;
     const auto* fn = args.bindings[1].as<float>();
-    is_block ? hc_mixes<kTogether>(mixes, x, fn, width, rows, p.norm_eps)
-             : hc_mixes<1>(mixes, x, fn, width, rows, p.norm_eps);
-    const uint64_t last = first + (is_block ? kTogether : 1);
+    const bool is_block = !is_prepared && first + kHcTogether <= end;
+    if (is_prepared) {
+      const auto* products = reinterpret_cast<const float*>(args.scratch.data()) + first * rows;
+      const float inverse_rms = hc_inverse_rms(x, width, p.norm_eps);
+      for (size_t m = 0; m < rows; ++m) mixes[m] = products[m] * inverse_rms;
+    } else if (is_block) {
+      hc_mixes<kHcTogether>(mixes, x, fn, width, rows, p.norm_eps);
+    } else {
+      hc_mixes<1>(mixes, x, fn, width, rows, p.norm_eps);
+    }
+    const uint64_t last = first + (is_block ? kHcTogether : 1);
     for (uint64_t t = first; t < last; ++t) hc_pre_finish(args, p, mixes + (t - first) * rows, in, 5, t);
     first = last;
   }
+}
+
+[[maybe_unused]] CpuKernel hc_pre_kernel(std::string_view variant, CpuIsa isa) {
+  return {.kernel = "hc_pre_f32",
+          .variant = variant,
+          .isa = isa,
+          .items = hc_pre_items,
+          .run = hc_pre_run,
+          .scratch_bytes = hc_pre_scratch_bytes,
+          .prepare_items = hc_pre_prepare_items,
+          .prepare = hc_pre_prepare,
+          .prepare_grain = 1};
 }
 
 }  // namespace

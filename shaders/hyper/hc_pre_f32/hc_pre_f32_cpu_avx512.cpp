@@ -2,9 +2,6 @@
 
 namespace nibble {
 
-CpuKernel hc_pre_f32_avx512() {
-  return {
-      .kernel = "hc_pre_f32", .variant = "avx512", .isa = CpuIsa::kAvx512, .items = hc_pre_items, .run = hc_pre_run};
-}
+CpuKernel hc_pre_f32_avx512() { return hc_pre_kernel("avx512", CpuIsa::kAvx512); }
 
 }  // namespace nibble
