@@ -1,5 +1,5 @@
 // DriverCall: marks that this process is inside somebody else's code, a driver's, so that a crash there can say which
-// driver it was and what it was doing. They nest; the innermost counts. From one thread at a time, as devices are.
+// driver it was and what it was doing. They nest; the innermost of a thread counts.
 #pragma once
 
 #include <string>
@@ -18,7 +18,8 @@ class DriverCall {
   // crashes loses what abort() says), so whoever wants to hear of a crash must say so again.
   static void set_beginning(void (*action)());
 
-  // What the innermost one does, null outside of all. For signal handlers: allocates and locks nothing.
+  // What this thread's innermost one does; on a thread that has none, which may be a driver's own, what that thread
+  // does which entered a driver first. Null outside of all. For signal handlers: allocates and locks nothing.
   static const char* current() noexcept;
 
  private:

@@ -1,6 +1,7 @@
 // From spec + variant + kernel text to a compilable source in one of the two dialects.
 #pragma once
 
+#include <compare>
 #include <string>
 #include <vector>
 
@@ -13,7 +14,7 @@ namespace nibble {
 struct SlabShape {
   uint32_t slabs = 1;
   uint64_t items_per_slab = 0;
-  bool operator==(const SlabShape&) const = default;
+  auto operator<=>(const SlabShape&) const = default;
 };
 
 // One entry per kSlabs binding of the kernel, in binding order.

@@ -82,17 +82,27 @@ BoundDispatch Recorder::bind_dispatch(const Dispatch& dispatch) {
   return recorded;
 }
 
-Kernel Recorder::make_kernel(const Dispatch& dispatch, const Variant& variant) {
+const Recorder::BuiltKernel& Recorder::build(const Dispatch& dispatch, const Variant& variant) {
+  BuildKey key(dispatch.kernel, &variant, slab_shapes(dispatch));
+  const auto known = built_.find(key);
+  if (known != built_.end()) return known->second;
   const std::string who = qualified_name(*dispatch.kernel, variant);
-  const std::vector<SlabShape> slabs = slab_shapes(dispatch);
-  KernelNeeds needs = needs_of(*dispatch.kernel, variant, slabs);
-  require_fit(who, needs, info_);
-  const std::string source = assemble_source(*dispatch.kernel, variant, slabs, Dialect::kOpenCl);
+  const std::vector<SlabShape>& slabs = std::get<2>(key);
+  BuiltKernel built{.needs = needs_of(*dispatch.kernel, variant, slabs)};
+  require_fit(who, built.needs, info_);
+  built.program = compiler_.build(assemble_source(*dispatch.kernel, variant, slabs, Dialect::kOpenCl), who);
+  return built_.emplace(std::move(key), std::move(built)).first->second;
+}
+
+Kernel Recorder::make_kernel(const Dispatch& dispatch, const Variant& variant) {
+  const BuiltKernel& built = build(dispatch, variant);
+  const std::string who = qualified_name(*dispatch.kernel, variant);
   const std::string entry(dispatch.kernel->name);
   cl_int status = CL_SUCCESS;
-  Kernel kernel(clCreateKernel(compiler_.build(source, who), entry.c_str(), &status));
+  Kernel kernel(clCreateKernel(built.program, entry.c_str(), &status));
   if (status != CL_SUCCESS)
     fail(ErrorCode::kDevice, "OpenCL: clCreateKernel for '{}' gave {}", who, error_name(status));
+  KernelNeeds needs = built.needs;
   needs.workgroup_memory = local_memory_of(kernel.get(), compiler_.device());
   require_fit(who, needs, info_);
   return kernel;

@@ -5,8 +5,10 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
+#include "runtime/core/kernel_needs.h"
 #include "runtime/core/variant.h"
 #include "runtime/device/device.h"
 #include "runtime/device/open_device.h"
@@ -68,8 +70,15 @@ class Recorder {
     auto operator<=>(const ViewKey&) const = default;
   };
 
-  const Variant& variant_for(const KernelSpec& kernel) const;
   BoundDispatch bind_dispatch(const Dispatch& dispatch);
+  // The built text of a kernel, whose source is assembled once for all of its dispatches.
+  struct BuiltKernel {
+    cl_program program = nullptr;
+    KernelNeeds needs;
+  };
+  using BuildKey = std::tuple<const KernelSpec*, const Variant*, std::vector<SlabShape>>;
+
+  const BuiltKernel& build(const Dispatch& dispatch, const Variant& variant);
   Kernel make_kernel(const Dispatch& dispatch, const Variant& variant);
   void set_arguments(cl_kernel kernel, const Dispatch& dispatch);
   cl_mem memory_for(const BufferView& view);
@@ -81,6 +90,7 @@ class Recorder {
   Compiler& compiler_;
   std::unique_ptr<ClProgram> program_;
   std::map<ViewKey, cl_mem> views_;
+  std::map<BuildKey, BuiltKernel> built_;
 };
 
 // Sizes as OpenCL wants them: in work items, not workgroups.

@@ -53,8 +53,16 @@ struct FeatureChain {
 }  // namespace
 
 void Health::check(VkResult result, std::string_view call) {
-  if (result == VK_ERROR_DEVICE_LOST && lost_in_.empty()) lost_in_ = call;
+  if (result == VK_ERROR_DEVICE_LOST) {
+    const std::lock_guard lock(mutex_);
+    if (lost_in_.empty()) lost_in_ = call;
+  }
   check_result(result, call);
+}
+
+bool Health::is_lost() const {
+  const std::lock_guard lock(mutex_);
+  return !lost_in_.empty();
 }
 
 void Health::ensure_alive() const {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 
@@ -19,10 +20,11 @@ class Health {
   void check(VkResult result, std::string_view call);
   // Throws kDevice if the device was lost.
   void ensure_alive() const;
-  bool is_lost() const { return !lost_in_.empty(); }
+  bool is_lost() const;
 
  private:
-  std::string lost_in_;  // name of the call
+  mutable std::mutex mutex_;  // pipelines are compiled by several threads
+  std::string lost_in_;       // name of the call
 };
 
 class Context {

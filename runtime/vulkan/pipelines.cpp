@@ -1,12 +1,15 @@
 #include "runtime/vulkan/pipelines.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
+#include <thread>
 
 #include <fmt/format.h>
 
 #include "runtime/base/driver_call.h"
-#include "runtime/core/kernel_needs.h"
+#include "runtime/base/processors.h"
+#include "runtime/base/thread_pool.h"
 #include "runtime/core/variant.h"
 #include "runtime/vulkan/compiler.h"
 #include "runtime/vulkan/matrix_units.h"
@@ -62,28 +65,59 @@ PipelineLibrary::PipelineLibrary(std::shared_ptr<Context> context, const std::fi
   cache_ = PipelineCacheHandle(*context_, cache);
 }
 
-std::shared_ptr<const Pipeline> PipelineLibrary::get(const KernelSpec& kernel, const Variant& variant,
-                                                     const std::vector<SlabShape>& slabs) {
-  KernelNeeds needs = needs_of(kernel, variant, slabs);
-  auto pipeline = std::make_shared<Pipeline>();
-  pipeline->context = context_;
-  pipeline->name = qualified_name(kernel, variant);
-  pipeline->bindings = binding_formats(kernel, variant, slabs);
-  pipeline->params_bytes = needs.params_bytes;
-  pipeline->workgroup = variant.workgroup;
-  require_fit(pipeline->name, needs, context_->info());
+PipelineLibrary::Draft PipelineLibrary::draft(const PipelineRequest& request) const {
+  const KernelSpec& kernel = *request.kernel;
+  const Variant& variant = *request.variant;
+  Draft draft{.pipeline = std::make_shared<Pipeline>(),
+              .source = assemble_source(kernel, variant, request.slabs, Dialect::kGlsl),
+              .needs = needs_of(kernel, variant, request.slabs),
+              .subgroup_size = required_subgroup(variant, context_->plan())};
+  Pipeline& pipeline = *draft.pipeline;
+  pipeline.context = context_;
+  pipeline.name = qualified_name(kernel, variant);
+  pipeline.bindings = binding_formats(kernel, variant, request.slabs);
+  pipeline.params_bytes = draft.needs.params_bytes;
+  pipeline.workgroup = variant.workgroup;
+  require_fit(pipeline.name, draft.needs, context_->info());
+  return draft;
+}
 
-  const std::string source = assemble_source(kernel, variant, slabs, Dialect::kGlsl);
-  const auto known = by_source_.find(source);
-  if (known != by_source_.end() && known->second->name == pipeline->name) return known->second;
+void PipelineLibrary::finish(Draft& draft) {
+  const std::vector<uint32_t> spirv = spirv_for(draft.source, draft.pipeline->name);
+  draft.needs.workgroup_memory = workgroup_memory_bytes(spirv);
+  require_fit(draft.pipeline->name, draft.needs, context_->info());
+  create(*draft.pipeline, spirv, draft.subgroup_size);
+}
 
-  const std::vector<uint32_t> spirv = spirv_for(source, pipeline->name);
-  needs.workgroup_memory = workgroup_memory_bytes(spirv);
-  require_fit(pipeline->name, needs, context_->info());
-  create(*pipeline, spirv, required_subgroup(variant, context_->plan()));
+std::vector<std::shared_ptr<const Pipeline>> PipelineLibrary::get(const std::vector<PipelineRequest>& requests,
+                                                                  const std::function<void()>& between) {
+  std::vector<std::shared_ptr<const Pipeline>> pipelines;
+  std::vector<Draft> missing;
+  for (const PipelineRequest& request : requests) {
+    Draft made = draft(request);
+    const auto known = by_source_.find(made.source);
+    const bool is_there = known != by_source_.end() && known->second->name == made.pipeline->name;
+    pipelines.push_back(is_there ? known->second : made.pipeline);
+    if (!is_there) missing.push_back(std::move(made));
+  }
+  if (missing.empty()) return pipelines;
+  const std::thread::id caller = std::this_thread::get_id();
+  std::atomic<bool> has_failed = false;  // then the others need not begin
+  ThreadPool pool(std::min(missing.size(), usable_processors().usable));
+  pool.parallel_for(missing.size(), 1, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end && !has_failed; ++i) {
+      try {
+        if (between && std::this_thread::get_id() == caller) between();
+        finish(missing[i]);
+      } catch (...) {
+        has_failed = true;
+        throw;
+      }
+    }
+  });
+  for (Draft& made : missing) by_source_[made.source] = made.pipeline;
   has_new_ = true;
-  by_source_[source] = pipeline;
-  return pipeline;
+  return pipelines;
 }
 
 std::vector<uint32_t> PipelineLibrary::spirv_for(const std::string& source, const std::string& name) {

@@ -1,6 +1,7 @@
 #include "runtime/vulkan/recorder.h"
 
 #include <algorithm>
+#include <map>
 
 #include "runtime/base/error.h"
 #include "runtime/core/hazards.h"
@@ -44,6 +45,10 @@ class Recorder {
     parts_.step_words = std::max(list_.step_words(), kStepHeaderWords);
     parts_.step = tools_.memory.allocate(parts_.step_words * 4, "step words", MemoryUse::kHost);
     collect_dispatches();
+    const auto pipelines = tools_.pipelines.get(requests_, tools_.options.between_kernels);
+    for (size_t i = 0; i < parts_.dispatches.size(); ++i) {
+      parts_.dispatches[i].pipeline = pipelines[request_of_dispatch_[i]];
+    }
     const uint64_t grids = std::max<uint64_t>(1, parts_.dispatches.size());
     parts_.grids = tools_.memory.allocate(grids * sizeof(VkDispatchIndirectCommand), "grids", MemoryUse::kHost);
     create_descriptor_pool();
@@ -73,7 +78,6 @@ class Recorder {
   bool add_dispatch(const Dispatch& dispatch, bool barrier_before) {
     const KernelSpec& kernel = *dispatch.kernel;
     const DeviceInfo& device = tools_.context->info();
-    if (tools_.options.between_kernels) tools_.options.between_kernels();
     const Variant& variant = pick_variant(dispatch, device, tools_.options.force_variant);
     const Grid grid = kernel.grid(dispatch.params, variant);
     if (grid.is_constant() && (grid.x.scale == 0 || grid.y.scale == 0 || grid.z.scale == 0)) return false;
@@ -82,12 +86,19 @@ class Recorder {
       fail(ErrorCode::kUnsupported, "'{}' ({}): {}x{}x{} workgroups, device '{}' allows {}x{}x{}", dispatch.label,
            kernel.name, grid.x.scale, grid.y.scale, grid.z.scale, device.name, most[0], most[1], most[2]);
     }
-    parts_.dispatches.push_back({.pipeline = tools_.pipelines.get(kernel, variant, slab_shapes(dispatch)),
+    request_of_dispatch_.push_back(request_number({&kernel, &variant, slab_shapes(dispatch)}));
+    parts_.dispatches.push_back({.pipeline = nullptr,
                                  .params = dispatch.params,
                                  .grid = grid,
                                  .label = dispatch.label,
                                  .barrier_before = barrier_before});
     return true;
+  }
+
+  size_t request_number(const PipelineRequest& request) {
+    const auto [at, is_new] = request_numbers_.try_emplace(request, requests_.size());
+    if (is_new) requests_.push_back(request);
+    return at->second;
   }
 
   void create_descriptor_pool() {
@@ -204,6 +215,10 @@ class Recorder {
   const DispatchList& list_;
   ProgramParts parts_;
   std::vector<const Dispatch*> sources_;  // of parts_.dispatches
+  // A program has a thousand dispatches and twenty pipelines.
+  std::vector<PipelineRequest> requests_;
+  std::map<PipelineRequest, size_t> request_numbers_;
+  std::vector<size_t> request_of_dispatch_;  // of parts_.dispatches
 };
 
 }  // namespace

@@ -44,7 +44,7 @@ std::vector<CompilerStatistic> StatisticsCompiler::compile(const KernelSpec& ker
   const auto slab_bindings = std::count_if(kernel.bindings.begin(), kernel.bindings.end(),
                                            [](const auto& b) { return b.kind == BindingKind::kSlabs; });
   const std::vector<SlabShape> slabs(static_cast<size_t>(slab_bindings));
-  const std::shared_ptr<const Pipeline> pipeline = pipelines_->get(kernel, variant, slabs);
+  const std::shared_ptr<const Pipeline> pipeline = pipelines_->get({{&kernel, &variant, slabs}}, {}).front();
   // A compute pipeline is one executable.
   const VkPipelineExecutableInfoKHR info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_INFO_KHR,
                                             .pNext = nullptr,
