@@ -84,14 +84,25 @@ void RecordedProgram::start(std::span<const uint32_t> step) {
   if (pacer_.is_calibrating()) return run_calibrating(header.n_tokens);
   started_ = Clock::now();
   running_tokens_ = header.n_tokens;
-  size_t begin = 0;
-  for (const size_t end : pacer_.cut(header.n_tokens)) {
-    const bool is_last = end == parts_.segments.size();
-    submit_commands(*parts_.context, std::span(parts_.segments).subspan(begin, end - begin),
-                    is_last ? parts_.fence.get() : VK_NULL_HANDLE);
-    begin = end;
-  }
+  submit_segments(pacer_.cut(header.n_tokens));
   running_ = true;
+}
+
+void RecordedProgram::submit_segments(std::span<const size_t> ends) {
+  Context& context = *parts_.context;
+  size_t begin = 0;
+  try {
+    for (const size_t end : ends) {
+      const bool is_last = end == parts_.segments.size();
+      submit_commands(context, std::span(parts_.segments).subspan(begin, end - begin),
+                      is_last ? parts_.fence.get() : VK_NULL_HANDLE);
+      begin = end;
+    }
+  } catch (const Error&) {
+    // The fence goes with the last submission: nothing else would tell that the earlier ones have ended.
+    if (begin > 0 && !context.is_lost()) context.api().vkQueueWaitIdle(context.queue());
+    throw;
+  }
 }
 
 void RecordedProgram::run_calibrating(uint32_t n_tokens) {

@@ -69,6 +69,8 @@ class RecordedProgram {
 
   StepHeader write_step(std::span<const uint32_t> step);
   void write_grid(size_t index, const StepHeader& step);
+  // Up to each of `ends` in a submission of its own. Where one fails, none is left running.
+  void submit_segments(std::span<const size_t> ends);
   void run_calibrating(uint32_t n_tokens);
   double time_dispatch(size_t index, VkQueryPool timestamps);
   QueryPoolHandle make_timestamps();
