@@ -111,6 +111,7 @@ class ProgramBuilder {
 }  // namespace
 
 std::unique_ptr<ModelProgram> build_trunk_program(const ProgramParts& parts, uint32_t max_tokens) {
+  require_step_length(parts.config, parts.options, max_tokens);
   return ProgramBuilder(parts, max_tokens, parts.options.all_logits ? max_tokens : 1).build_trunk();
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "host/checkpoint/config.h"
 #include "host/kv/kv_options.h"
 
 namespace nibble {
@@ -16,5 +17,10 @@ struct ProgramOptions {
   bool mtp = false;          // the MTP block runs after the trunk
   bool capture = false;      // keep hidden streams and selections of the last token
 };
+
+// The most tokens that one step may have: kernels count the elements of an activation in 32 bits.
+uint32_t longest_step(const ModelConfig& config, const ProgramOptions& options);
+// Throws kUsage if a step of `tokens` would be longer.
+void require_step_length(const ModelConfig& config, const ProgramOptions& options, uint32_t tokens);
 
 }  // namespace nibble
