@@ -4,7 +4,7 @@
 #include <cmath>
 #include <set>
 
-#include "host/checkpoint/model_identity.h"
+#include "host/engine/device_model.h"
 #include "host/engine/non_finite.h"
 #include "host/kv/session_history.h"
 #include "host/kv/session_store.h"
@@ -14,35 +14,6 @@
 
 namespace nibble {
 namespace {
-
-class DeviceModel final : public Model {
- public:
-  DeviceModel(std::shared_ptr<Device> device, std::shared_ptr<const Checkpoint> checkpoint,
-              const LoadProgress& progress)
-      : device_(std::move(device)), checkpoint_(std::move(checkpoint)) {
-    weights_ = place_weights(*device_, load_weights(*checkpoint_, config()), checkpoint_, progress);
-    // A checkpoint that is moved or damaged later must not keep a session from being saved.
-    if (!checkpoint_->shards().empty()) identity_ = model_identity(*checkpoint_);
-  }
-
-  Device& device() override { return *device_; }
-  const ModelConfig& config() const override { return checkpoint_->config(); }
-  bool has_mtp() const override { return weights_.mtp.has_value(); }
-  uint64_t device_bytes() const override { return weights_.device_bytes; }
-  const DeviceWeights& weights() const { return weights_; }
-  const Checkpoint& checkpoint() const { return *checkpoint_; }
-
-  const std::string& identity() const {
-    check(!identity_.empty(), "a model that lies in memory has no identity to save a session with");
-    return identity_;
-  }
-
- private:
-  std::shared_ptr<Device> device_;
-  std::shared_ptr<const Checkpoint> checkpoint_;
-  DeviceWeights weights_;
-  std::string identity_;
-};
 
 template <typename T>
 std::vector<T> read(Device& device, const BufferView& view, size_t count) {
@@ -69,6 +40,7 @@ class DeviceSession final : public Session {
 
   void feed(std::span<const uint32_t> tokens, const LogitsSink& sink) override {
     check_tokens(tokens);
+    mend();
     if (tokens.size() > 1) take_snapshot();  // where a turn of a conversation begins
     size_t done = 0;
     while (done < tokens.size()) {
@@ -89,6 +61,7 @@ class DeviceSession final : public Session {
     if (tokens.empty() || tokens.size() > options_.chunk) {
       fail(ErrorCode::kUsage, "a profile of {} tokens, a chunk has 1 to {}", tokens.size(), options_.chunk);
     }
+    mend();
     std::vector<DispatchTiming> timings;
     StepHeader header;
     const ModelProgram& program = run_step(tokens, 1, mtp_sink_, [&](Program& trunk, const auto& words) {
@@ -115,20 +88,18 @@ class DeviceSession final : public Session {
 
   void rewind(uint32_t target) override {
     if (target > position()) fail(ErrorCode::kUsage, "rewind to position {} of {}", target, position());
-    if (target == position()) return;
-    const SessionHistory::Replay replay = history_.rewind(target);
-    kv_.restore(replay.from == nullptr ? std::vector<std::byte>(kv_.state_bytes()) : replay.from->state);
-    last_.reset();
-    for (const std::vector<uint32_t>& step : replay.steps) {
-      between_pieces();
-      run_chunk(step, 0, {}, {});
-    }
+    if (target < position()) compute_anew(target);
+    mend();
   }
 
-  std::unique_ptr<Session> fork() override { return std::make_unique<DeviceSession>(*this, kv_.fork()); }
+  std::unique_ptr<Session> fork() override {
+    mend();
+    return std::make_unique<DeviceSession>(*this, kv_.fork());
+  }
 
   void save(const std::string& path, std::string_view note) override {
     refuse_window_only("save");
+    mend();
     write_session(path, file_content(note), kv_, history_);
   }
 
@@ -208,6 +179,31 @@ class DeviceSession final : public Session {
             .between_pieces = options_.between_pieces};
   }
 
+  // The cache as it is at `target`, from the last snapshot on.
+  void compute_anew(uint32_t target) {
+    const SessionHistory::Replay replay = history_.rewind(target);
+    kv_.restore(replay.from == nullptr ? std::vector<std::byte>(kv_.state_bytes()) : replay.from->state);
+    is_torn_ = false;
+    last_.reset();
+    for (const std::vector<uint32_t>& step : replay.steps) {
+      between_pieces();
+      run_chunk(step, 0, {}, {});
+    }
+  }
+
+  // After a step that failed half-way: the cache as it was before it. No token is lost where this fails too.
+  void mend() {
+    if (!is_torn_) return;
+    const SessionHistory whole = history_;
+    try {
+      compute_anew(position());
+    } catch (...) {
+      history_ = whole;
+      is_torn_ = true;
+      throw;
+    }
+  }
+
   void take_snapshot() {
     if (options_.snapshot_every != 0 && position() != 0) history_.add_snapshot(kv_.state());
   }
@@ -263,7 +259,8 @@ class DeviceSession final : public Session {
       run_trunk(*programs.trunk->program, writer_.write(programs.trunk->layout, tokens, position(), n_logits));
       if (options_.mtp && tokens.size() > 1) run_mtp(*programs.mtp, tokens.subspan(1), position(), {});
       check_mappings();
-    } catch (const Error&) {
+    } catch (...) {
+      is_torn_ = before.empty() && overwrites(tokens.size());
       if (!before.empty()) kv_.restore(before);
       throw;
     }
@@ -276,9 +273,10 @@ class DeviceSession final : public Session {
   // single token overwrites nothing that the positions before it need: only what its own repetition overwrites again.
   std::vector<std::byte> state_to_keep(size_t tokens) {
     const bool in_place = model_->device().info().capabilities.has(Capability::kHostMemory);
-    const bool overwrites = tokens > 1 || options_.mtp;
-    return in_place && overwrites ? kv_.state() : std::vector<std::byte>();
+    return in_place && overwrites(tokens) ? kv_.state() : std::vector<std::byte>();
   }
+
+  bool overwrites(size_t tokens) const { return tokens > 1 || options_.mtp; }
 
   // The MTP block at `position` and those after it; `next` are the tokens that follow them.
   void run_mtp(const ModelProgram& mtp, std::span<const uint32_t> next, uint32_t position, const LogitsSink& sink) {
@@ -338,6 +336,7 @@ class DeviceSession final : public Session {
   std::shared_ptr<ModelProgram> last_;         // the trunk's program of the last step
   LogitsSink mtp_sink_;
   SessionHistory history_;
+  bool is_torn_ = false;  // a step failed after it had overwritten what the positions before it need
 };
 
 }  // namespace
@@ -360,17 +359,13 @@ ProgramOptions SessionOptions::program() const {
           .capture = capture};
 }
 
-std::shared_ptr<Model> Model::load(std::shared_ptr<Device> device, std::shared_ptr<const Checkpoint> checkpoint,
-                                   const LoadProgress& progress) {
-  return std::make_shared<DeviceModel>(std::move(device), std::move(checkpoint), progress);
-}
-
 namespace {
 
 std::unique_ptr<DeviceSession> create_session(std::shared_ptr<Model> model, const SessionOptions& options) {
   auto loaded = std::dynamic_pointer_cast<DeviceModel>(model);
   check(loaded != nullptr, "a session needs a model made by Model::load");
   if (options.chunk == 0 || options.context == 0) fail(ErrorCode::kUsage, "--chunk and --ctx must be at least 1");
+  require_step_length(loaded->config(), options.program(), std::min(options.chunk, options.context));
   if (options.mtp && !loaded->has_mtp()) fail(ErrorCode::kUsage, "this checkpoint has no MTP block");
   return std::make_unique<DeviceSession>(std::move(loaded), options);
 }
