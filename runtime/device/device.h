@@ -49,7 +49,8 @@ class Device {
   virtual std::shared_ptr<Buffer> wrap_host(std::span<const std::byte> memory, std::shared_ptr<const void> keep_alive,
                                             std::string label) = 0;
 
-  // Synchronous copies; they wait for submissions in flight.
+  // Copies take place in the order of submissions. `from` is read and `to` written when these return; an upload or a
+  // fill may still be under way then, and its failure comes with a later call.
   virtual void upload(const BufferView& to, std::span<const std::byte> from) = 0;
   virtual void download(const BufferView& from, std::span<std::byte> to) = 0;
   virtual void fill(const BufferView& to, uint32_t word) = 0;

@@ -1,6 +1,7 @@
 #include "runtime/vulkan/vulkan_device.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "runtime/base/error.h"
 #include "runtime/vulkan/recorder.h"
@@ -31,35 +32,40 @@ std::shared_ptr<Buffer> VulkanDevice::wrap_host(std::span<const std::byte>, std:
   fail(ErrorCode::kUnsupported, "buffer '{}': device '{}' cannot use host memory in place", label, info().name);
 }
 
-const VulkanBuffer& VulkanDevice::own_buffer(const BufferView& view, uint64_t bytes) const {
-  const auto* buffer = dynamic_cast<const VulkanBuffer*>(view.buffer.get());
+std::shared_ptr<const VulkanBuffer> VulkanDevice::own_buffer(const BufferView& view, uint64_t bytes) const {
+  auto buffer = std::dynamic_pointer_cast<const VulkanBuffer>(view.buffer);
   check(buffer != nullptr && buffer->context() == context_.get(), "buffer '{}' does not belong to device '{}'",
         view.buffer ? view.buffer->label() : "(none)", info().name);
   check(bytes <= view.bytes, "{} bytes for a view of {} bytes of buffer '{}'", bytes, view.bytes, buffer->label());
-  return *buffer;
+  return buffer;
 }
 
 void VulkanDevice::upload(const BufferView& to, std::span<const std::byte> from) {
   context_->ensure_usable();
-  const VulkanBuffer& buffer = own_buffer(to, from.size());
+  const auto buffer = own_buffer(to, from.size());
+  if (!buffer->is_in_place()) return transfer_.upload(buffer, to.offset, from);
   wait_for_all();
-  transfer_.upload(buffer, to.offset, from);
+  std::copy(from.begin(), from.end(), buffer->mapped() + to.offset);
 }
 
 void VulkanDevice::download(const BufferView& from, std::span<std::byte> to) {
   context_->ensure_usable();
-  const VulkanBuffer& buffer = own_buffer(from, to.size());
+  const auto buffer = own_buffer(from, to.size());
+  if (!buffer->is_in_place()) return transfer_.download(buffer, from.offset, to);
   wait_for_all();
-  transfer_.download(buffer, from.offset, to);
+  std::copy_n(buffer->mapped() + from.offset, to.size(), to.begin());
 }
 
 void VulkanDevice::fill(const BufferView& to, uint32_t word) {
   context_->ensure_usable();
-  const VulkanBuffer& buffer = own_buffer(to, to.bytes);
-  check(to.offset % 4 == 0, "fill of buffer '{}' begins at byte {}, expected a multiple of 4", buffer.label(),
+  const auto buffer = own_buffer(to, to.bytes);
+  check(to.offset % 4 == 0, "fill of buffer '{}' begins at byte {}, expected a multiple of 4", buffer->label(),
         to.offset);
+  if (!buffer->is_in_place()) return transfer_.fill(buffer, to.offset, to.bytes, word);
   wait_for_all();
-  transfer_.fill(buffer, to.offset, to.bytes, word);
+  for (uint64_t at = 0; at < to.bytes; at += 4) {
+    std::memcpy(buffer->mapped() + to.offset + at, &word, std::min<uint64_t>(4, to.bytes - at));
+  }
 }
 
 std::unique_ptr<Program> VulkanDevice::record(const DispatchList& list) {

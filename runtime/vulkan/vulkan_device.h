@@ -45,7 +45,7 @@ class VulkanDevice final : public Device {
     std::shared_ptr<RecordedProgram> program;
   };
   const std::shared_ptr<RecordedProgram>& own_program(Program& program) const;
-  const VulkanBuffer& own_buffer(const BufferView& view, uint64_t bytes) const;
+  std::shared_ptr<const VulkanBuffer> own_buffer(const BufferView& view, uint64_t bytes) const;
   void wait_for_all();
 
   std::shared_ptr<Context> context_;
